@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -54,20 +53,29 @@ def _not_blank(value: str) -> str:
     return value.strip()
 
 
+def _secret(value: SecretStr) -> SecretStr:
+    return SecretStr(_not_blank(value.get_secret_value()))
+
+
 Host = Annotated[str, AfterValidator(_host)]
 Inlet = Annotated[str, AfterValidator(_inlet)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Tenant = Annotated[str, AfterValidator(_tenant)]
 Text = Annotated[str, AfterValidator(_not_blank)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
-_ENV = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+def _environment(prefix: str = "") -> SettingsConfigDict:
+    return SettingsConfigDict(
+        env_prefix=prefix, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
 
 
 class StorageSettings(BaseSettings):
     """Where the bytes are: the landing store, the tables and the state database."""
 
-    model_config = _ENV
+    model_config = _environment()
 
     landing_url: Text = Field(default=".data/landing", description="Folder of the landing store.")
     lake_url: Text = Field(default=".data/lake", description="Folder of the Delta tables.")
@@ -76,27 +84,29 @@ class StorageSettings(BaseSettings):
         description="SQLAlchemy URL of the state database: SQLite for one machine, postgresql+psycopg2://… for several.",
     )
 
-    def local_paths(self) -> list[Path]:
-        """Folders that must be writable for the defaults to work."""
-        paths = [Path(self.landing_url), Path(self.lake_url)]
-        if self.state_url.startswith("sqlite:///"):
-            paths.append(Path(self.state_url.removeprefix("sqlite:///")).parent)
-        return paths
-
 
 class LandingSettings(BaseSettings):
     """How landed objects are gathered into micro-batches."""
 
-    model_config = SettingsConfigDict(**_ENV, env_prefix="LANDING_")
+    model_config = _environment("LANDING_")
 
     batch_max_objects: int = Field(default=500, ge=1, description="Most objects in one micro-batch.")
     batch_max_bytes: int = Field(default=64 * 2**20, ge=1, description="Most bytes in one micro-batch, as stored.")
     settle_seconds: float = Field(
-        default=1.0, ge=0, description="An object younger than this waits for the next tick: its writer may still be busy."
+        default=1.0,
+        ge=0,
+        description="An object younger than this waits for the next tick: its writer may still be busy.",
     )
     poll_seconds: int = Field(default=5, ge=1, description="Time between two polls of the landing store.")
+    retry_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        description="Pause before a micro-batch that failed is asked for again; doubles with each try, up to 15 minutes.",
+    )
     sweep_seconds: int = Field(
-        default=60, ge=1, description="Time between two full listings, which find objects that appeared out of name order."
+        default=60,
+        ge=1,
+        description="Time between two full listings, which find objects that appeared out of name order.",
     )
     sweep_days: int = Field(default=3, ge=1, description="Days that each sweep lists in full; older days take turns.")
 
@@ -104,7 +114,7 @@ class LandingSettings(BaseSettings):
 class CapillarySettings(BaseSettings):
     """What Capillary's payloads leave open and only the organisation knows."""
 
-    model_config = SettingsConfigDict(**_ENV, env_prefix="CAPILLARY_")
+    model_config = _environment("CAPILLARY_")
 
     org_timezone: Zone = Field(default="UTC", description="Zone of dates that carry none; Capillary sends many such.")
     currency: Currency | None = Field(
@@ -130,7 +140,7 @@ class CapillarySettings(BaseSettings):
 class HistorySettings(BaseSettings):
     """How far back the partitions go."""
 
-    model_config = SettingsConfigDict(**_ENV, env_prefix="HISTORY_")
+    model_config = _environment("HISTORY_")
 
     start: date = Field(default=date(2024, 1, 1), description="First daily partition.")
 
@@ -138,7 +148,7 @@ class HistorySettings(BaseSettings):
 class TenantSettings(BaseSettings):
     """What the XDM mapping needs to know of the AEP organisation."""
 
-    model_config = SettingsConfigDict(**_ENV, env_prefix="ADOBE_")
+    model_config = _environment("ADOBE_")
 
     tenant_id: Tenant = Field(description="Tenant id without its underscore; it names the object of custom fields.")
 
@@ -149,7 +159,7 @@ class AdobeSettings(TenantSettings):
     ims_url: Host = Field(default="https://ims-na1.adobelogin.com", description="Host that issues access tokens.")
     platform_url: Host = Field(default="https://platform.adobe.io", description="Host of the Platform API.")
     client_id: Text = Field(description="Client id of the OAuth server-to-server credential.")
-    client_secret: SecretStr = Field(description="Client secret of that credential.")
+    client_secret: Secret = Field(description="Client secret of that credential.")
     scopes: Text = Field(
         default="openid,AdobeID,read_organizations,additional_info.projectedProductContext,session",
         description="Scopes of the credential, separated by commas, as the developer console lists them.",
@@ -165,11 +175,15 @@ class AdobeSettings(TenantSettings):
     profiles_flow_id: Text | None = Field(default=None, description="Dataflow of the profiles.")
     max_requests_per_second: float = Field(default=1000, ge=0, description="Request rate kept; 0 means no limit.")
     max_records_per_second: float = Field(default=1500, ge=0, description="Record rate kept; 0 means no limit.")
-    max_request_bytes: int = Field(default=1_000_000, ge=20_000, le=1_048_576, description="Size of one request; AEP refuses more than 1 MB.")
+    max_request_bytes: int = Field(
+        default=1_000_000, ge=20_000, le=1_048_576, description="Size of one request; AEP refuses more than 1 MB."
+    )
     connections: int = Field(default=4, ge=1, le=64, description="Requests in flight at once.")
     timeout_seconds: float = Field(default=60, gt=0, description="Longest wait for one answer.")
     retry_budget_seconds: float = Field(
-        default=120, ge=0, description="How long one request is repeated before its entities stay pending for the next run."
+        default=120,
+        ge=0,
+        description="How long one request is repeated before its entities stay pending for the next run.",
     )
 
     @computed_field
@@ -183,15 +197,25 @@ class AdobeSettings(TenantSettings):
 class Thresholds(BaseSettings):
     """When a check turns from a warning into an error."""
 
-    model_config = SettingsConfigDict(**_ENV, env_prefix="CHECK_")
+    model_config = _environment("CHECK_")
 
     max_quarantined_share: float = Field(
-        default=0.05, ge=0, le=1, description="Share of a run's records in quarantine above which its check is an error."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of a run's records in quarantine above which its check is an error.",
+    )
+    min_quarantined: int = Field(
+        default=20,
+        ge=1,
+        description="Fewer records than this in quarantine are a warning whatever their share: a micro-batch is small.",
     )
     max_event_age_hours: float = Field(
         default=72, gt=0, description="Time between an event and its landing above which the skew check counts it."
     )
-    max_skewed_share: float = Field(default=0.05, ge=0, le=1, description="Share of such events above which the check fails.")
+    max_skewed_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of such events above which the check fails."
+    )
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -207,6 +231,22 @@ def load(settings: type[S], **values: Any) -> S:
         return settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(settings, error)) from None
+
+
+def load_all(*settings: type[BaseSettings]) -> None:
+    """Read several classes of settings and report what is wrong with any of them at once.
+
+    Raises:
+        SettingsError: as `load` does, over all classes.
+    """
+    wrong: dict[str, None] = {}
+    for one in settings:
+        try:
+            load(one)
+        except SettingsError as error:
+            wrong |= dict.fromkeys(str(error).splitlines())
+    if wrong:
+        raise SettingsError("\n".join(wrong))
 
 
 def variable(settings: type[BaseSettings], field: str) -> str:

@@ -1,0 +1,221 @@
+"""Settings: the names operators know, every problem at once, nothing secret in any words."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from capillary_adobe.settings import (
+    AdobeSettings,
+    CapillarySettings,
+    HistorySettings,
+    LandingSettings,
+    SettingsError,
+    StorageSettings,
+    TenantSettings,
+    Thresholds,
+    load,
+    variable,
+)
+
+CLASSES = [
+    StorageSettings,
+    LandingSettings,
+    CapillarySettings,
+    HistorySettings,
+    TenantSettings,
+    AdobeSettings,
+    Thresholds,
+]
+PROMISED = [
+    "LANDING_URL",
+    "LAKE_URL",
+    "STATE_URL",
+    "ADOBE_IMS_URL",
+    "ADOBE_PLATFORM_URL",
+    "ADOBE_CLIENT_ID",
+    "ADOBE_CLIENT_SECRET",
+    "ADOBE_SCOPES",
+    "ADOBE_ORG_ID",
+    "ADOBE_SANDBOX_NAME",
+    "ADOBE_TENANT_ID",
+    "ADOBE_INLET_URL",
+    "ADOBE_EVENTS_SCHEMA_ID",
+    "ADOBE_EVENTS_DATASET_ID",
+    "ADOBE_EVENTS_FLOW_ID",
+    "ADOBE_PROFILES_SCHEMA_ID",
+    "ADOBE_PROFILES_DATASET_ID",
+    "ADOBE_PROFILES_FLOW_ID",
+    "ADOBE_MAX_REQUESTS_PER_SECOND",
+    "ADOBE_MAX_RECORDS_PER_SECOND",
+    "CAPILLARY_ORG_TIMEZONE",
+    "CAPILLARY_CURRENCY",
+    "HISTORY_START",
+]
+ADOBE = {
+    "ADOBE_CLIENT_ID": "id",
+    "ADOBE_CLIENT_SECRET": "hush-hush",
+    "ADOBE_ORG_ID": "0A@AdobeOrg",
+    "ADOBE_TENANT_ID": "acme",
+    "ADOBE_INLET_URL": "https://dcs.adobedc.net/collection/0ab1",
+    "ADOBE_EVENTS_SCHEMA_ID": "https://ns.adobe.com/acme/schemas/1",
+    "ADOBE_EVENTS_DATASET_ID": "d",
+    "ADOBE_EVENTS_FLOW_ID": "f",
+}
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith(("ADOBE_", "LANDING_", "LAKE_", "STATE_", "CAPILLARY_", "HISTORY_", "CHECK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def setting(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def field_of(name: str) -> tuple[type[BaseSettings], str]:
+    return next((kind, field) for kind in CLASSES for field in kind.model_fields if variable(kind, field) == name)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_every_promised_variable_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    samples = {
+        "ADOBE_IMS_URL": "http://127.0.0.1:9",
+        "ADOBE_PLATFORM_URL": "http://127.0.0.1:9",
+        "ADOBE_INLET_URL": "http://127.0.0.1:9/collection/other",
+        "ADOBE_ORG_ID": "1B@AdobeOrg",
+        "CAPILLARY_ORG_TIMEZONE": "Asia/Kolkata",
+        "CAPILLARY_CURRENCY": "INR",
+        "HISTORY_START": "2021-02-03",
+        "ADOBE_MAX_REQUESTS_PER_SECOND": "7",
+        "ADOBE_MAX_RECORDS_PER_SECOND": "7",
+    }
+    sample = samples.get(name, "something")
+    setting(monkeypatch, **ADOBE | {name: sample})
+    kind, field = field_of(name)
+    value = getattr(load(kind), field)
+    shown = value.get_secret_value() if name == "ADOBE_CLIENT_SECRET" else str(value).removesuffix(".0")
+    assert shown == sample
+
+
+def test_every_field_says_what_it_is_for() -> None:
+    for kind in CLASSES:
+        assert all(field.description for field in kind.model_fields.values())
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE)
+    adobe = load(AdobeSettings)
+    assert (adobe.max_requests_per_second, adobe.max_records_per_second) == (1000, 1500)
+    assert adobe.ims_url == "https://ims-na1.adobelogin.com"
+    assert adobe.profiles_dataset_id is None
+    assert load(HistorySettings).start == date(2024, 1, 1)
+    assert load(CapillarySettings).zone.key == "UTC"
+    assert load(StorageSettings).landing_url == ".data/landing"
+
+
+def test_a_rate_of_nothing_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE, ADOBE_MAX_RECORDS_PER_SECOND="0")
+    assert load(AdobeSettings).max_records_per_second == 0
+
+
+def test_every_missing_variable_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as found:
+        load(AdobeSettings)
+    lines = str(found.value).splitlines()
+    assert {line.split()[0] for line in lines} == set(ADOBE)
+    assert all("is missing. Set it in the environment or in .env:" in line for line in lines)
+
+
+MALFORMED = {
+    "ADOBE_IMS_URL": "https://ims.example/ims/token/secretpath",
+    "ADOBE_PLATFORM_URL": "secretplatform",
+    "ADOBE_INLET_URL": "https://dcs.adobedc.net/collection/batch/secretinlet",
+    "ADOBE_TENANT_ID": "_secrettenant",
+    "ADOBE_ORG_ID": "secretorg",
+    "ADOBE_CLIENT_ID": " \t ",
+    "ADOBE_MAX_REQUESTS_PER_SECOND": "secretrate",
+    "ADOBE_MAX_RECORDS_PER_SECOND": "-1",
+    "ADOBE_MAX_REQUEST_BYTES": "99999999",
+    "ADOBE_CONNECTIONS": "secretnumber",
+}
+
+
+def test_every_malformed_variable_is_named_at_once_and_never_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE | MALFORMED)
+    monkeypatch.delenv("ADOBE_EVENTS_FLOW_ID")
+    with pytest.raises(SettingsError) as found:
+        load(AdobeSettings)
+    lines = str(found.value).splitlines()
+    assert {line.split()[0] for line in lines} == {*MALFORMED, "ADOBE_EVENTS_FLOW_ID"}
+    assert sum("is malformed: " in line for line in lines) == len(MALFORMED)
+    assert "secret" not in str(found.value).replace("Client secret", "")
+    assert found.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (CapillarySettings, "CAPILLARY_ORG_TIMEZONE", "Mars/Olympus"),
+        (CapillarySettings, "CAPILLARY_CURRENCY", "rupees"),
+        (HistorySettings, "HISTORY_START", "31-12-2024"),
+        (StorageSettings, "LAKE_URL", "   "),
+        (LandingSettings, "LANDING_BATCH_MAX_OBJECTS", "-37"),
+        (Thresholds, "CHECK_MAX_QUARANTINED_SHARE", "7.25"),
+    ],
+)
+def test_a_malformed_value_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseSettings], name: str, value: str
+) -> None:
+    setting(monkeypatch, **{name: value})
+    with pytest.raises(SettingsError, match=rf"^{name} is malformed: .*\.") as found:
+        load(kind)
+    assert value not in str(found.value)
+
+
+@pytest.mark.parametrize(("given", "secret"), [("", False), ("   ", False), ("s", True)])
+def test_an_empty_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch, given: str, secret: bool) -> None:
+    setting(monkeypatch, **ADOBE | {"ADOBE_CLIENT_SECRET": given})
+    if secret:
+        assert load(AdobeSettings).client_secret.get_secret_value() == given
+        return
+    with pytest.raises(SettingsError, match="ADOBE_CLIENT_SECRET"):
+        load(AdobeSettings)
+
+
+def test_the_secret_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE)
+    adobe = load(AdobeSettings)
+    shown: list[Any] = [repr(adobe), str(adobe), adobe.model_dump(), adobe.model_dump_json(), f"{adobe.client_secret}"]
+    assert "hush-hush" not in str(shown)
+    assert adobe.client_secret.get_secret_value() == "hush-hush"
+
+
+def test_a_file_beside_the_working_directory_is_read_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = [f'{name}="{value}"' for name, value in ADOBE.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "# a comment", "SOMETHING_ELSE=1", "ADOBE_SANDBOX_NAME=é"]))
+    assert load(AdobeSettings).sandbox_name == "é"
+    setting(monkeypatch, ADOBE_SANDBOX_NAME="dev")
+    assert load(AdobeSettings).sandbox_name == "dev"
+
+
+def test_the_batch_address_follows_from_the_inlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE)
+    assert load(AdobeSettings).batch_url == "https://dcs.adobedc.net/collection/batch/0ab1"
+
+
+def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(monkeypatch, **ADOBE)
+    with pytest.raises(ValueError, match="frozen"):
+        load(AdobeSettings).org_id = "other"
