@@ -1,0 +1,186 @@
+"""The tables of the lake: their names, columns and what each column means.
+
+Belongs here: one `Table` per Delta table, the single source for the files, for the column schema shown in Dagster and
+for the schema checks. Does not belong here: reading and writing (`lake.py`) and the rules that fill the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, whether it must have a value, and its meaning."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table, partitioned by `day`; `bulk` columns hold text that no filter looks into."""
+
+    name: str
+    columns: tuple[Column, ...]
+    bulk: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema; nullability follows `Column.required`."""
+        return pa.schema([pa.field(c.name, c.type, nullable=not c.required) for c in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+
+_TEXT = pa.string()
+_COUNT = pa.int64()
+_MOMENT = pa.int64()
+
+_DAY = Column("day", _TEXT, "Landing day (UTC), the partition: YYYY-MM-DD")
+_BATCH = Column("batch_id", _TEXT, "Micro-batch that wrote the row, or `day` for a run over the whole day")
+_LANE = Column("lane", _TEXT, "`live` for webhook events, `history` for exports")
+_OBJECT = Column("object", _TEXT, "Key of the landed object")
+_LINE = Column("line", _COUNT, "Line within the object, from 1")
+_PART = Column("part", _COUNT, "Record within the line, from 0; above 0 only where a line holds several")
+_LANDED = Column("landed_ms", _MOMENT, "When the object landed, epoch ms")
+_EVENT_KEY = Column("event_key", _TEXT, "Idempotency key of the event: hex SHA-256")
+_EVENT_NAME = Column("event_name", _TEXT, "Capillary event type, in the catalogue's spelling")
+
+_EVENT_COLUMNS = (
+    _DAY,
+    _BATCH,
+    _LANE,
+    _OBJECT,
+    _LINE,
+    _PART,
+    _LANDED,
+    _EVENT_KEY,
+    _EVENT_NAME,
+    Column("event_id", _TEXT, "`eventId` of the envelope", required=False),
+    Column("org_id", _COUNT, "Capillary organisation"),
+    Column("created_ms", _MOMENT, "When Capillary stored the event, epoch ms"),
+    Column("ref_id", _TEXT, "`refId` of the envelope; not unique", required=False),
+    Column("api_request_id", _TEXT, "`apiRequestId` of the envelope; shared by a request's events", required=False),
+    Column("loyalty_event_id", _TEXT, "`loyaltyEventId` of the envelope", required=False),
+    Column("customer_id", _TEXT, "Capillary customer the event is about"),
+    Column("envelope", _TEXT, "Shape the event arrived in, A to E"),
+    Column("data", _TEXT, "The event's own fields, JSON"),
+)
+
+RAW_EVENTS = Table("raw_events", _EVENT_COLUMNS, bulk=("data",))
+
+ENRICHED_EVENTS = Table(
+    "enriched_events",
+    (
+        *_EVENT_COLUMNS,
+        Column("store_code", _TEXT, "Code of the store", required=False),
+        Column("store_name", _TEXT, "Name of the store", required=False),
+        Column("store_external_id", _TEXT, "The brand's own id of the store", required=False),
+        Column("till_code", _TEXT, "Code of the till", required=False),
+        Column("till_name", _TEXT, "Name of the till", required=False),
+        Column("program_id", _TEXT, "Loyalty program", required=False),
+        Column("program_name", _TEXT, "Name of the program", required=False),
+        Column("tier_number", _COUNT, "Tier after the event", required=False),
+        Column("tier_name", _TEXT, "Name of that tier", required=False),
+        Column("previous_tier_number", _COUNT, "Tier before the event", required=False),
+        Column("previous_tier_name", _TEXT, "Name of that tier", required=False),
+        Column(
+            "currency", _TEXT, "ISO 4217 code of the amounts: the payload's, else the organisation's", required=False
+        ),
+        Column("zone", _TEXT, "Zone in which dates without one are read"),
+        Column("missing", pa.list_(pa.field("element", _TEXT)), "What the payload should have told and did not"),
+    ),
+    bulk=("data",),
+)
+
+XDM_EVENTS = Table(
+    "xdm_events",
+    (
+        _DAY,
+        _BATCH,
+        _LANE,
+        _OBJECT,
+        _LINE,
+        _LANDED,
+        _EVENT_KEY,
+        _EVENT_NAME,
+        Column("id", _TEXT, "XDM `_id` of the entity: hex SHA-256"),
+        Column("event_type", _TEXT, "XDM `eventType`"),
+        Column("size", _COUNT, "Bytes of the entity's JSON"),
+        Column(
+            "unreadable", pa.list_(pa.field("element", _TEXT)), "Source fields left out because no value could be read"
+        ),
+        Column("entity", _TEXT, "The XDM entity, JSON, valid and ready to send"),
+    ),
+    bulk=("entity",),
+)
+
+INGESTION_STATUS = Table(
+    "ingestion_status",
+    (
+        _DAY,
+        _BATCH,
+        _LANE,
+        _EVENT_NAME,
+        _EVENT_KEY,
+        Column("id", _TEXT, "XDM `_id` of the entity"),
+        Column("kind", _TEXT, "`events` or `profiles`"),
+        Column("status", _TEXT, "`accepted`, `rejected`, `failed` or `pending`"),
+        Column("code", _COUNT, "HTTP status or AEP's status of the message", required=False),
+        Column("detail", _TEXT, "AEP's words, or why the entity is still pending", required=False),
+        Column("request_id", _TEXT, "Request that carried it last", required=False),
+        Column("aep_id", _TEXT, "Id of the receipt at AEP", required=False),
+        Column("attempts", _COUNT, "Requests that carried it so far"),
+        _LANDED,
+        Column("answered_ms", _MOMENT, "When AEP answered, epoch ms", required=False),
+    ),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    (
+        _DAY,
+        _BATCH,
+        _LANE,
+        Column("stage", _TEXT, "`raw` for a line, `xdm` for an entity"),
+        Column("code", _TEXT, "Reason code; docs/troubleshooting.md has the cure of each"),
+        Column("detail", _TEXT, "Plain words, without values"),
+        Column("pointer", _TEXT, "Place within the record, a JSON pointer", required=False),
+        _OBJECT,
+        _LINE,
+        _PART,
+        Column("event_name", _TEXT, "Event type as sent, if it could be read", required=False),
+        Column("event_key", _TEXT, "Idempotency key, if it could be made", required=False),
+        Column("text", _TEXT, "The original text, whole up to 1 MiB"),
+    ),
+    bulk=("text",),
+)
+
+SET_ASIDE = Table(
+    "set_aside",
+    (
+        _DAY,
+        _BATCH,
+        _LANE,
+        Column("kind", _TEXT, "`duplicate` or `ignored`"),
+        Column("reason", _TEXT, "Why an ignored event is not delivered; for a duplicate, the day of the first landing"),
+        _OBJECT,
+        _LINE,
+        _PART,
+        _EVENT_NAME,
+        Column("event_key", _TEXT, "Idempotency key", required=False),
+        Column(
+            "replaced", pa.bool_(), "True where this line had been taken for the first and gave way to an earlier one"
+        ),
+    ),
+)
+
+TABLES = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS, QUARANTINE, SET_ASIDE)
