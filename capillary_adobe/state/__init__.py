@@ -1,0 +1,27 @@
+"""The state database: what has been read, claimed and acknowledged, and who works on which day.
+
+Belongs here: the small facts that must survive a kill and be shared by every run. Does not belong here: events and
+entities themselves (the lake). Each module holds one kind of fact; `State` opens the database they live in.
+"""
+
+from capillary_adobe.state.claims import Claims, Place, Verdict
+from capillary_adobe.state.database import State, StateError
+from capillary_adobe.state.microbatches import MicroBatch, MicroBatches
+from capillary_adobe.state.objects import WHOLE_DAY, LandedObjects, ReadObject
+from capillary_adobe.state.receipts import Outcome, Receipt, Receipts
+
+__all__ = [
+    "WHOLE_DAY",
+    "Claims",
+    "LandedObjects",
+    "MicroBatch",
+    "MicroBatches",
+    "Outcome",
+    "Place",
+    "ReadObject",
+    "Receipt",
+    "Receipts",
+    "State",
+    "StateError",
+    "Verdict",
+]

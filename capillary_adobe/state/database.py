@@ -1,0 +1,239 @@
+"""The state database itself: tables, connections, and the lock that lets one run at a time write a day.
+
+Belongs here: what SQLite and PostgreSQL need to behave alike. Does not belong here: the meaning of the rows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+metadata = sa.MetaData()
+
+landed_objects = sa.Table(
+    "landed_objects",
+    metadata,
+    sa.Column("object_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("day", sa.Text, nullable=False, index=True),
+    sa.Column("lane", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    sa.Column("batch_id", sa.Text, nullable=False),
+    # Null until the rows of every line are in the lake.
+    sa.Column("lines", sa.BigInteger),
+)
+
+microbatches = sa.Table(
+    "microbatches",
+    metadata,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Column("lane", sa.Text, nullable=False),
+    sa.Column("after_key", sa.Text, nullable=False),
+    sa.Column("up_to_key", sa.Text, nullable=False),
+    sa.Column("objects", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("asked_ms", sa.BigInteger, nullable=False),
+    sa.Column("done_ms", sa.BigInteger),
+)
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("key", sa.LargeBinary(16), primary_key=True),
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Column("object_id", sa.Integer, nullable=False),
+    sa.Column("line", sa.BigInteger, nullable=False),
+    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("replaced", sa.Text),
+    sqlite_with_rowid=False,
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    # Fingerprint of the settings it went out under: inlet, organisation, schema, dataset, dataflow.
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("accepted", sa.Integer, nullable=False),
+    sa.Column("answered_ms", sa.BigInteger, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("aep_id", sa.Text),
+    # 32 bytes an entity, then one letter an entity, then [code, detail] by place for those not accepted.
+    sa.Column("ids", sa.LargeBinary, nullable=False),
+    sa.Column("outcomes", sa.LargeBinary, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+)
+
+
+sa.Index("receipts_by_target", receipts.c.target, sqlite_where=receipts.c.accepted > 0)
+
+
+class StateError(Exception):
+    """The state database cannot be used; the text names the place and the cure."""
+
+
+class State:
+    """An open state database; safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3; the driver installed here and by Dagster is psycopg2.
+        try:
+            self._url = sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://", 1))
+        except SQLAlchemyError:
+            # Without the cause: its text may repeat the password.
+            raise StateError(
+                "STATE_URL is no database address: give sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>."
+            ) from None
+
+    @property
+    def _shown(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """The engine, with every table in place.
+
+        Raises:
+            StateError: the database cannot be reached or written.
+        """
+        try:
+            if self.is_sqlite:
+                Path(self._url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(self._url)
+            if self.is_sqlite:
+                event.listen(engine, "connect", _prepare_sqlite)
+                event.listen(engine, "begin", _begin_immediately)
+            with self._one_at_a_time("tables"), engine.begin() as connection:
+                if not self.is_sqlite:
+                    # Two sessions that create the same table fail one another.
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
+                metadata.create_all(connection)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise self._unusable(error) from error
+        return engine
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction.
+
+        Raises:
+            StateError: the database cannot be reached or written.
+        """
+        engine = self.engine
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._unusable(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads, and waits for no writer.
+
+        Raises:
+            StateError: the database cannot be reached.
+        """
+        engine = self.engine
+        try:
+            with engine.connect().execution_options(reads_only=True, stream_results=True) as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._unusable(error) from error
+
+    def insert(self, table: sa.Table) -> Any:
+        """An INSERT that knows ON CONFLICT in the database's dialect."""
+        if self.is_sqlite:
+            from sqlalchemy.dialects import sqlite
+
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+
+    @contextmanager
+    def day_lock(self, day: str) -> Iterator[None]:
+        """Hold a day for one writer; another waits. The lock ends with its process, so a kill leaves none behind.
+
+        Raises:
+            StateError: the database cannot be reached or written.
+        """
+        if self.is_sqlite:
+            with self._one_at_a_time(day):
+                yield
+            return
+        number = _lock_number(day)
+        with ExitStack() as stack:
+            try:
+                # Outside any transaction: a server may end those that stand idle for as long as a day takes.
+                connection = stack.enter_context(self.engine.connect())
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
+            except SQLAlchemyError as error:
+                raise self._unusable(error) from error
+            try:
+                yield
+            finally:
+                # A connection that broke has lost its lock already; the server gives it back.
+                with suppress(SQLAlchemyError):
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+
+    @contextmanager
+    def _one_at_a_time(self, name: str) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        folder = Path(f"{self._url.database}.locks")
+        with ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((folder / name).open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise self._unusable(error) from error
+            yield
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite; otherwise it is PostgreSQL."""
+        return self._url.get_backend_name() == "sqlite"
+
+    def _unusable(self, error: Exception) -> StateError:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        return StateError(
+            f"The state database STATE_URL={self._shown} cannot be used ({cause}). Check that it is reachable, that its "
+            "folder or schema belongs to the user that runs Dagster, and that there is free space."
+        )
+
+
+def _lock_number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling begins too late for two writers; `begin` below does it.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A receipt must outlive a power cut, not only a kill.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA busy_timeout = 60000")
+    connection.execute("PRAGMA cache_size = -131072")
+
+
+def _begin_immediately(connection: sa.Connection) -> None:
+    # Two writers that both begin by reading would deadlock; who only reads needs no lock.
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
