@@ -1,0 +1,325 @@
+"""From landed objects to raw events: every record ends as a raw event, a duplicate, ignored, or in quarantine.
+
+Belongs here: the sorting of records and the writing of the three tables that hold the outcome. Does not belong here:
+reading bytes (`landing`), unwrapping (`envelope.py`), remembering keys (`state.claims`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from capillary_adobe.capillary.catalogue import EventType, find
+from capillary_adobe.capillary.envelope import Envelope, NotAnEvent, unwrap
+from capillary_adobe.capillary.keys import event_key
+from capillary_adobe.capillary.person import NotDelivered, customer_id
+from capillary_adobe.lake import BYTES_AT_ONCE, ROWS_PER_GROUP, Lake, Slice
+from capillary_adobe.landing import LandingStore, Record, read_records
+from capillary_adobe.landing.store import latest_event_ms
+from capillary_adobe.settings import CapillarySettings, Lane, Thresholds
+from capillary_adobe.spool import Spool
+from capillary_adobe.state import WHOLE_DAY, Claims, LandedObjects, Place, ReadObject, State, StateError, Verdict
+from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, SET_ASIDE
+
+TEXT_LIMIT = 2**20
+
+
+@dataclass
+class RawCounts:
+    """What became of the lines of a run."""
+
+    objects: int = 0
+    lines: int = 0
+    raw: int = 0
+    duplicates: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    by_event_type: Counter[str] = field(default_factory=Counter)
+    unknown_events: Counter[str] = field(default_factory=Counter)
+    respelled_events: Counter[str] = field(default_factory=Counter)
+    without_event_id: int = 0
+    skewed: int = 0
+    replaced_keys: set[str] = field(default_factory=set)
+
+
+class _Candidate(NamedTuple):
+    """An event to deliver, before it is known whether it is the first of its key: a row without its slice.
+
+    It holds no parsed payload: ten thousand of those waiting for a ruling took 0.4 GB and kept the collector busy.
+    """
+
+    lane: Lane
+    object: str
+    line: int
+    part: int
+    landed_ms: int
+    event_key: str
+    event_name: str
+    event_id: str | None
+    org_id: int
+    created_ms: int
+    ref_id: str | None
+    api_request_id: str | None
+    loyalty_event_id: str | None
+    customer_id: str
+    envelope: str
+    data: bytes
+
+    @property
+    def place(self) -> Place:
+        return Place(self.object, self.line, self.part)
+
+
+class RawStage:
+    """Writes the raw events of one slice of the landing store."""
+
+    def __init__(
+        self,
+        store: LandingStore,
+        lake: Lake,
+        state: State,
+        settings: CapillarySettings,
+        thresholds: Thresholds,
+        mapped: Collection[str],
+    ) -> None:
+        self._store = store
+        self._lake = lake
+        self._claims = Claims(state)
+        self._ledger = LandedObjects(state)
+        self._settings = settings
+        self._max_age_ms = thresholds.max_event_age_hours * 3_600_000
+        self._mapped = mapped
+
+    def insist_on_memory(self) -> None:
+        """Refuse to work where the tables hold events and the state database knows of none.
+
+        With a database that is new, restored empty or another installation's, every event of the landing store would be
+        new again: doubled in the tables and sent once more.
+
+        Raises:
+            StateError: the tables and the state database do not belong together.
+        """
+        if not self._ledger.days() and self._lake.days(RAW_EVENTS):
+            raise StateError(
+                "The tables under LAKE_URL hold events, but the state database behind STATE_URL knows of none. Check that "
+                "both belong to this installation, and restore the database from its backup. To begin anew instead, move "
+                "the tables away: everything is then read and sent again, under the same ids."
+            )
+
+    def write(self, part: Slice, taken: list[ReadObject], progress: Callable[[str], None]) -> RawCounts:
+        """Read the objects and replace the slice's rows; the caller holds the day's lock.
+
+        Nothing is noted as read before every row is in the lake, so a run that dies is repeated as a whole.
+        """
+        run = _Run(part, counts=RawCounts(objects=len(taken)))
+        lines: dict[int, int] = {}
+        with Spool(QUARANTINE) as run.quarantine, Spool(SET_ASIDE) as run.aside:
+            self._lake.replace(RAW_EVENTS, part, self._raw_rows(run, taken, lines, progress))
+            self._lake.replace(QUARANTINE, replace(part, stage="raw"), run.quarantine.batches())
+            self._lake.replace(SET_ASIDE, part, run.aside.batches())
+        self._lake.remove_events(RAW_EVENTS, part, run.counts.replaced_keys)
+        self._ledger.record_lines(part.batch_id or WHOLE_DAY, lines)
+        return run.counts
+
+    def _raw_rows(
+        self, run: _Run, taken: list[ReadObject], lines: dict[int, int], progress: Callable[[str], None]
+    ) -> Iterator[pa.RecordBatch]:
+        object_ids = {o.key: o.object_id for o in taken}
+        waiting: list[_Candidate] = []
+        size = 0
+        for number, one in enumerate(taken, start=1):
+            before = run.counts.lines
+            with self._store.open(one.key) as stream:
+                for record in read_records(stream):
+                    run.counts.lines += 1
+                    candidate = self._sort(run, one, record)
+                    if candidate is not None:
+                        waiting.append(candidate)
+                        size += len(candidate.data)
+                    if len(waiting) >= ROWS_PER_GROUP or size >= BYTES_AT_ONCE:
+                        yield self._first_landings(run, object_ids, waiting)
+                        waiting, size = [], 0
+                        progress(f"{run.counts.lines} lines read, object {number} of {len(taken)}")
+            lines[one.object_id] = run.counts.lines - before
+        if waiting:
+            yield self._first_landings(run, object_ids, waiting)
+
+    def _sort(self, run: _Run, taken: ReadObject, record: Record) -> _Candidate | None:
+        """The candidate of a record, or None where it has been set aside."""
+        name: str | None = None
+        try:
+            if record.problem is not None:
+                raise NotAnEvent(record.problem, "The record could not be read.")
+            envelope = unwrap(record.value)
+            name = envelope.event_name
+            event_type = find(name)
+            if event_type is None:
+                run.counts.unknown_events[name] += 1
+                raise NotAnEvent("event_unknown", "The catalogue has no event type of this name.", name)
+            name = event_type.name
+            latest_ms = min(latest_event_ms(taken.key), taken.stored_ms)
+            if envelope.created_ms > latest_ms + self._settings.clock_skew_seconds * 1000:
+                raise NotAnEvent("time_in_future", "createdAt lies after the landing.", name)
+            return self._candidate(run, taken, record, event_type, envelope)
+        except NotAnEvent as refused:
+            run.refuse(taken, record, refused, name)
+        except NotDelivered as ignored:
+            run.ignore(taken, record, ignored.reason, name or "")
+        return None
+
+    def _candidate(
+        self, run: _Run, taken: ReadObject, record: Record, event_type: EventType, envelope: Envelope
+    ) -> _Candidate:
+        customer = customer_id(event_type, envelope.data)
+        if event_type.name not in self._mapped and not self._settings.deliver_other_events:
+            raise NotDelivered("no_mapping")
+        try:
+            data = orjson.dumps(envelope.data)
+            key = event_key(event_type, envelope)
+        except TypeError as error:
+            raise NotAnEvent("not_storable", "The event cannot be written as JSON again.", event_type.name) from error
+        if event_type.name != envelope.event_name:
+            run.counts.respelled_events[envelope.event_name] += 1
+        return _Candidate(
+            lane=taken.lane,
+            object=taken.key,
+            line=record.line,
+            part=record.part,
+            landed_ms=taken.stored_ms,
+            event_key=key,
+            event_name=event_type.name,
+            event_id=envelope.event_id,
+            org_id=envelope.org_id,
+            created_ms=envelope.created_ms,
+            ref_id=envelope.ref_id,
+            api_request_id=envelope.api_request_id,
+            loyalty_event_id=envelope.loyalty_event_id,
+            customer_id=customer,
+            envelope=envelope.shape,
+            data=data,
+        )
+
+    def _first_landings(self, run: _Run, object_ids: dict[str, int], waiting: list[_Candidate]) -> pa.RecordBatch:
+        """Rows of the candidates that are the first of their key; the others are noted as duplicates."""
+        rulings = self._claims.rule(run.part.day, object_ids, [(c.event_key, c.place) for c in waiting])
+        first: list[_Candidate] = []
+        for candidate, ruling in zip(waiting, rulings, strict=True):
+            # A line of this very run that gave way is read, or has been, and counts itself as the duplicate.
+            gave_way = ruling.replaced if ruling.replaced and ruling.replaced.key not in object_ids else None
+            if gave_way is not None:
+                run.duplicate(candidate, gave_way, ruling.day, replaced=True)
+            if ruling.verdict is Verdict.DUPLICATE:
+                # The micro-batch whose line took this one's place has noted it, or will when it is repeated.
+                noted = ruling.taken_by is not None and ruling.taken_by.key not in object_ids
+                run.duplicate(candidate, candidate.place, ruling.day, noted=noted)
+                continue
+            first.append(candidate)
+            if gave_way is not None:
+                run.counts.replaced_keys.add(candidate.event_key)
+            self._count(run.counts, candidate)
+        return _raw_batch(run.part, first)
+
+    def _count(self, counts: RawCounts, candidate: _Candidate) -> None:
+        counts.raw += 1
+        counts.by_event_type[candidate.event_name] += 1
+        counts.without_event_id += candidate.event_id is None
+        counts.skewed += candidate.landed_ms - candidate.created_ms > self._max_age_ms
+
+
+def replaced_events(lake: Lake, part: Slice) -> list[str]:
+    """Events whose rows by other micro-batches of the day give way to this one's.
+
+    Only those that it holds itself: its line may have taken a place and given it away again, and the rows of the
+    micro-batch that holds the event now must stay.
+    """
+    if part.batch_id is None:
+        return []
+    aside = lake.table(SET_ASIDE, part, ["event_key", "replaced"])
+    taken = set(aside.filter(aside["replaced"])["event_key"].to_pylist())
+    if not taken:
+        return []
+    held = (
+        key for batch in lake.read(RAW_EVENTS, part, ["event_key"]) for key in batch.column("event_key").to_pylist()
+    )
+    return sorted(taken.intersection(held))
+
+
+@dataclass
+class _Run:
+    """The side tables and counts of one run."""
+
+    part: Slice
+    counts: RawCounts
+    quarantine: Spool = field(init=False)
+    aside: Spool = field(init=False)
+
+    @property
+    def _batch_id(self) -> str:
+        return self.part.batch_id or WHOLE_DAY
+
+    def refuse(self, taken: ReadObject, record: Record, refused: NotAnEvent, name: str | None) -> None:
+        self.counts.quarantined[refused.code] += 1
+        self.quarantine.add(
+            {
+                "day": self.part.day,
+                "batch_id": self._batch_id,
+                "lane": taken.lane,
+                "stage": "raw",
+                "code": refused.code,
+                "detail": refused.detail,
+                "pointer": None,
+                "object": taken.key,
+                "line": record.line,
+                "part": record.part,
+                "event_name": refused.event_name or name,
+                "event_key": None,
+                "text": record.text[:TEXT_LIMIT].decode("utf-8", "replace"),
+            }
+        )
+
+    def ignore(self, taken: ReadObject, record: Record, reason: str, name: str) -> None:
+        self.counts.ignored[reason] += 1
+        place = Place(taken.key, record.line, record.part)
+        self._set_aside(taken.lane, place, name, None, kind="ignored", reason=reason, replaced=False)
+
+    def duplicate(
+        self, event: _Candidate, place: Place, first_day: str, *, replaced: bool = False, noted: bool = False
+    ) -> None:
+        # A line that gave way was counted when its own micro-batch read it.
+        self.counts.duplicates += not replaced
+        if noted:
+            return
+        self._set_aside(
+            event.lane, place, event.event_name, event.event_key, kind="duplicate", reason=first_day, replaced=replaced
+        )
+
+    def _set_aside(self, lane: str, place: Place, name: str, key: str | None, **fields: Any) -> None:
+        self.aside.add(
+            {
+                "day": self.part.day,
+                "batch_id": self._batch_id,
+                "lane": lane,
+                "object": place.key,
+                "line": place.line,
+                "part": place.part,
+                "event_name": name,
+                "event_key": key,
+                **fields,
+            }
+        )
+
+
+def _raw_batch(part: Slice, candidates: list[_Candidate]) -> pa.RecordBatch:
+    columns: dict[str, Any] = {
+        "day": [part.day] * len(candidates),
+        "batch_id": [part.batch_id or WHOLE_DAY] * len(candidates),
+    }
+    values = zip(*candidates, strict=True) if candidates else ((),) * len(_Candidate._fields)
+    columns |= dict(zip(_Candidate._fields, values, strict=True))
+    columns["data"] = pa.array(columns["data"], pa.binary()).cast(pa.string())
+    return pa.RecordBatch.from_pydict(columns, schema=RAW_EVENTS.schema)

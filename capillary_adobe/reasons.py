@@ -1,0 +1,50 @@
+"""Reason codes: why a record is in quarantine or ignored, in one place.
+
+Belongs here: every code with its meaning, the single source for the docs page and the checks. Does not belong here:
+deciding which code applies.
+"""
+
+from __future__ import annotations
+
+RAW_REASONS = {
+    "not_json": "The text is no JSON: cut short, or no JSON at all.",
+    "not_utf8": "The bytes are no UTF-8.",
+    "record_too_large": "One record is larger than the reader takes; AEP takes at most 1 MB.",
+    "object_damaged": "A compressed object ends early or is damaged; the lines before the damage were read.",
+    "not_an_object": "JSON, but no object.",
+    "envelope_unknown": "A JSON object in none of the envelopes A to E.",
+    "event_unknown": "An event type that the catalogue does not know.",
+    "org_missing": "No organisation id.",
+    "time_missing": "No createdAt.",
+    "time_unreadable": "createdAt is neither epoch seconds nor milliseconds within bounds.",
+    "time_in_future": "createdAt lies after the landing by more than the allowed clock skew.",
+    "customer_missing": "An event of a person that names no customer.",
+    "customer_masked": "The customer id is no number, for example masked.",
+    "not_storable": "The event is JSON that cannot be written again: nested too deeply, or numbers beyond 64 bits.",
+}
+
+XDM_REASONS = {
+    "mapping_failed": "The mapping stopped at this event; a defect of the mapping or of this software.",
+    "field_missing": "A field that the schema demands is absent.",
+    "wrong_type": "A value has another JSON type than the schema says.",
+    "wrong_format": "A date-time, e-mail or URI that is none.",
+    "wrong_pattern": "A text that does not match the schema's pattern.",
+    "out_of_range": "A number or length outside the schema's bounds.",
+    "not_in_enum": "A value the schema does not list.",
+    "unknown_field": "A field the schema does not have.",
+    "empty_value": "An empty text, list or object; AEP takes none.",
+    "null_value": "A null; AEP takes none.",
+    "no_primary_identity": "No identity is marked as primary.",
+    "several_primary_identities": "More than one identity is marked as primary.",
+    "bad_identity": "An identity value that AEP refuses: blank, a placeholder, or over 1,024 characters.",
+    "entity_too_large": "The entity is over 1 MB.",
+    "timestamp_in_future": "The event's time lies after its landing.",
+    "not_conformant": "The schema is violated in another way.",
+}
+
+IGNORED_REASONS = {
+    "no_person": "The event is about no person: configuration, a card without its customer.",
+    "group": "The event is about a group of customers.",
+    "several_persons": "The event is about several customers at once.",
+    "no_mapping": "The event has no mapping of its own and CAPILLARY_DELIVER_OTHER_EVENTS is off.",
+}

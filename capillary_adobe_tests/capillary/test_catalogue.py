@@ -1,0 +1,135 @@
+"""The catalogue holds every event type that Capillary documents, and finds them however they are spelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from capillary_adobe.capillary.catalogue import catalogue, find
+
+# docs.capillarytech.com/docs/supported_events
+LISTED = [
+    *("rewardIssued", "rewardCreated", "rewardUpdated", "issueRewardFailure", "updateRewardTransaction"),
+    *("CouponIssue", "CouponRedeem", "IssueBulkCoupon", "badgeEarned", "cardUpdated"),
+    *("customerAdded", "customerUpdated", "loyaltyCustomerMerge", "requestUpdated", "requestWorkflowEvent"),
+    *("groupCreated", "groupUpdated", "groupMemberAdded", "groupMemberRemoved", "pointsContributionToGroup"),
+    *(
+        "transactionAdded",
+        "transactionUpdated",
+        "transactionRejected",
+        "rejectedTransactionRetrigger",
+        "retroBillAdded",
+        "notInterestedBillAdded",
+    ),
+    *(
+        "pointsIssued",
+        "pointsRedeemed",
+        "redeemedPointsReversed",
+        "issuedPointsReversed",
+        "pointsExpired",
+        "pointsExpiryReminder",
+    ),
+    *("pointsExpiryChange", "singlePointsExpiryUpdated", "pointsTransferredInitiated", "pointsTransferredReceived"),
+    *(
+        "promisedToCurrentPointsConversion",
+        "manualPointsAdjustment",
+        "alternateCurrenciesIssued",
+        "issuedAlternateCurrenciesReversed",
+    ),
+    *("tierUpgraded", "tierDowngraded", "tierRenewed", "tierDowngradeReminder"),
+    *(
+        "partnerProgramLinked",
+        "partnerProgramUpdated",
+        "partnerProgramDelinked",
+        "supplementaryMembershipExpiryReminder",
+    ),
+    *(
+        "promotionIssued",
+        "promotionEarned",
+        "cartPromotionIssued",
+        "cartPromotionEarned",
+        "cartPromotionRedeemed",
+        "cartPromotionRevoked",
+    ),
+    *(
+        "targetCustomerEnrolment",
+        "targetPeriodStarted",
+        "targetPeriodCompleted",
+        "targetValueAchieved",
+        "targetValueUpdated",
+    ),
+    *("targetAchievedValueUpdated", "unifiedTargetsAchieved", "unifiedTargetsUnAchieved"),
+    *("streakCustomerEnrolment", "streakCustomerUnEnrolment", "streakLevelAchieved", "streakLevelUnAchieved"),
+]
+# Documented on the event-schema pages and not in that list.
+UNLISTED = [
+    *(
+        "customerSubscription",
+        "promotionCreated",
+        "promotionUpdated",
+        "revokeIssuedPromotion",
+        "revokeEarnedPromotion",
+        "rewardExpiryReminder",
+    ),
+    *(
+        "streakStart",
+        "streakEnd",
+        "targetCustomerUnenrolment",
+        "promisedToCurrentAlternateCurrencyConversion",
+        "PP_EXPIRY_JOB",
+    ),
+    "communicationMessageUndelivered",
+]
+ANNOUNCED = ["identifierReleased"]
+
+
+def test_the_catalogue_holds_every_documented_event_and_no_other() -> None:
+    assert (len(LISTED), len(UNLISTED)) == (66, 12)
+    assert set(catalogue()) == {*LISTED, *UNLISTED, *ANNOUNCED}
+
+
+@pytest.mark.parametrize("name", [*LISTED, *UNLISTED, *ANNOUNCED])
+def test_an_event_is_found_by_its_name_and_by_any_case_of_it(name: str) -> None:
+    for spelling in (name, name.lower(), name.upper(), name[0].swapcase() + name[1:]):
+        found = find(spelling)
+        assert found is not None
+        assert found.name == name
+
+
+@pytest.mark.parametrize("name", ["", "somethingNew", "points Issued", "pointsIssued "])
+def test_another_name_is_no_event(name: str) -> None:
+    assert find(name) is None
+
+
+def test_no_two_names_differ_in_case_alone() -> None:
+    assert len({name.lower() for name in catalogue()}) == len(catalogue())
+
+
+def test_a_natural_key_is_known_where_one_names_the_happening() -> None:
+    natural = {name: found.natural_key for name, found in catalogue().items() if found.natural_key}
+    assert natural == {
+        "pointsRedeemed": "redemptionSummaryId",
+        "transactionAdded": "transactionId",
+        "promotionEarned": "earnedId",
+    }
+
+
+def test_events_about_no_single_person_say_so() -> None:
+    about = {name: found.person for name, found in catalogue().items()}
+    assert {name for name, person in about.items() if person == "group"} == {
+        "groupCreated",
+        "groupUpdated",
+        "groupMemberAdded",
+        "groupMemberRemoved",
+        "pointsContributionToGroup",
+    }
+    assert {name for name, person in about.items() if person == "none"} == {
+        "requestWorkflowEvent",
+        "promotionCreated",
+        "promotionUpdated",
+        "rewardCreated",
+        "rewardUpdated",
+        "rewardExpiryReminder",
+        "cardUpdated",
+        "communicationMessageUndelivered",
+    }
+    assert about["loyaltyCustomerMerge"] == "survivorCustomerIdentifiers"
