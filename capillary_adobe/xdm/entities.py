@@ -1,0 +1,155 @@
+"""From enriched events to XDM entities, each one valid or in quarantine with its reason.
+
+Belongs here: putting the head of an entity together, calling the mapping, judging the result. Does not belong here:
+the mapping itself (`rules.py`, `compiler.py`), identities and the schema's rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from capillary_adobe.capillary.catalogue import find
+from capillary_adobe.capillary.person import identifiers_of
+from capillary_adobe.capillary.values import utc
+from capillary_adobe.landing.store import latest_event_ms
+from capillary_adobe.settings import CapillarySettings, TenantSettings
+from capillary_adobe.spool import Spool
+from capillary_adobe.tables import ENRICHED_EVENTS, XDM_EVENTS
+from capillary_adobe.xdm.compiler import Mapped, compile_rules
+from capillary_adobe.xdm.conformance import Conformance, Violation, over_advised
+from capillary_adobe.xdm.identities import identity_map
+from capillary_adobe.xdm.rules import GENERIC, Rules
+
+
+@dataclass
+class EntityCounts:
+    """What became of the events of a run."""
+
+    entities: int = 0
+    bytes: int = 0
+    over_advised: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    by_event_type: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+
+class Entity(NamedTuple):
+    """An entity and what was noticed on the way."""
+
+    event_type: str
+    text: bytes
+    unreadable: list[str]
+    violations: list[Violation]
+
+
+# Room for what the inlet wraps around an entity: AEP measures the request, not the entity.
+ENVELOPE_BYTES = 2048
+
+_EVENT = {name: place for place, name in enumerate(ENRICHED_EVENTS.names)}
+_CARRIED = ("day", "batch_id", "lane", "object", "line", "landed_ms", "event_key", "event_name")
+
+
+class EntityStage:
+    """The compiled mapping and the rules an entity must keep."""
+
+    def __init__(self, rules: Rules, tenant: TenantSettings, settings: CapillarySettings) -> None:
+        self._transforms = compile_rules(rules, tenant.tenant_id)
+        self._conformance = Conformance("events", tenant.tenant_id)
+        self._with_org = settings.identity_with_org
+        self._skew_ms = settings.clock_skew_seconds * 1000
+
+    def transform(
+        self, enriched: Iterable[pa.RecordBatch], quarantine: Spool, counts: EntityCounts
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of `xdm_events` for enriched rows, in the same order; what fails goes to the spool."""
+        for batch in enriched:
+            rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            entities = [self.entity(row) for row in rows]
+            good = [place for place, entity in enumerate(entities) if not entity.violations]
+            for row, entity in zip(rows, entities, strict=True):
+                if entity.violations:
+                    self._refuse(row, entity, quarantine, counts)
+                else:
+                    self._count(entity, counts)
+            yield _batch(batch, good, [entities[place] for place in good])
+
+    def entity(self, row: tuple[Any, ...]) -> Entity:
+        """The entity of one enriched row; it depends on the row alone."""
+        unreadable: list[str] = []
+        try:
+            payload = orjson.loads(row[_EVENT["data"]])
+            name = row[_EVENT["event_name"]]
+            transform = self._transforms.get(name) or self._transforms[GENERIC]
+            mapped = transform(payload, row, unreadable)
+            body = self._with_head(row, name, payload, mapped)
+            text = orjson.dumps(body)
+        except Exception as error:  # noqa: BLE001 - whatever one event does to the mapping, the others go on
+            detail = f"The mapping stopped with {type(error).__name__}. Report it with the event type and the payload's shape."
+            return Entity("", b"", unreadable, [Violation("mapping_failed", "", "mapping", detail)])
+        violations = self.judge(body, len(text), row[_EVENT["object"]], row[_EVENT["landed_ms"]])
+        return Entity(body["eventType"], text, unreadable, violations)
+
+    def judge(self, body: dict[str, Any], size: int, key: str, landed_ms: int) -> list[Violation]:
+        """What AEP would find wrong with an entity of `size` bytes, landed at `landed_ms` in the object `key`."""
+        latest_ms = min(latest_event_ms(key), landed_ms) + self._skew_ms
+        return self._conformance.violations(body, size + ENVELOPE_BYTES, latest_ms)
+
+    def _with_head(self, row: tuple[Any, ...], name: str, payload: dict[str, Any], mapped: Mapped) -> dict[str, Any]:
+        event_type = find(name)
+        holder = identifiers_of(event_type, payload) if event_type else None
+        return {
+            "_id": row[_EVENT["event_key"]],
+            "timestamp": utc(mapped.timestamp_ms),
+            "eventType": mapped.event_type.replace(GENERIC, name[:1].lower() + name[1:]),
+            "producedBy": "system",
+            "identityMap": identity_map(
+                row[_EVENT["org_id"]],
+                row[_EVENT["customer_id"]],
+                holder,
+                customer_id_only=mapped.customer_id_only,
+                with_org=self._with_org,
+            ),
+            **mapped.fields,
+        }
+
+    def _count(self, entity: Entity, counts: EntityCounts) -> None:
+        counts.entities += 1
+        counts.bytes += len(entity.text)
+        counts.over_advised += over_advised(len(entity.text))
+        counts.by_event_type[entity.event_type] += 1
+        counts.unreadable.update(entity.unreadable)
+
+    def _refuse(self, row: tuple[Any, ...], entity: Entity, quarantine: Spool, counts: EntityCounts) -> None:
+        first = entity.violations[0]
+        counts.quarantined[first.code] += 1
+        carried = {name: row[_EVENT[name]] for name in (*_CARRIED, "part") if name != "landed_ms"}
+        detail = "; ".join(f"{violation.pointer or '/'} {violation.detail}" for violation in entity.violations)
+        quarantine.add(
+            {
+                **carried,
+                "stage": "xdm",
+                "code": first.code,
+                "detail": detail[:2000],
+                "pointer": first.pointer,
+                "text": (entity.text or row[_EVENT["data"]].encode())[: 2**20].decode("utf-8", "replace"),
+            }
+        )
+
+
+def _batch(enriched: pa.RecordBatch, good: list[int], entities: list[Entity]) -> pa.RecordBatch:
+    kept = enriched.take(pa.array(good, pa.int64()))
+    columns = [kept.column(name) for name in _CARRIED]
+    columns += [
+        kept.column("event_key"),
+        pa.array([entity.event_type for entity in entities], pa.string()),
+        pa.array([len(entity.text) for entity in entities], pa.int64()),
+        pa.array([entity.unreadable for entity in entities], XDM_EVENTS.schema.field("unreadable").type),
+        pa.array([entity.text for entity in entities], pa.binary()).cast(pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=XDM_EVENTS.schema)
