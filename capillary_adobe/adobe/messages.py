@@ -1,0 +1,71 @@
+"""Messages of the streaming inlet: an entity in its envelope, and requests packed by size.
+
+Belongs here: bytes. Does not belong here: sending them (`inlet.py`).
+Source: experienceleague.adobe.com/docs/experience-platform/ingestion/tutorials/streaming-multiple-messages.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from capillary_adobe.settings import AdobeSettings
+
+_OPEN = b'{"messages":['
+_CLOSE = b"]}"
+CONTENT_TYPE = "application/vnd.adobe.xed-full+json;version=1"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One entity on its way: its `_id` and its JSON."""
+
+    id: str
+    entity: bytes
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What stands around every entity of one dataset."""
+
+    before: bytes
+    after: bytes = b"}}"
+
+    @classmethod
+    def of_events(cls, settings: AdobeSettings) -> Envelope:
+        """The envelope of the events dataset."""
+        schema_ref = {"id": settings.events_schema_id, "contentType": CONTENT_TYPE}
+        header = {
+            "schemaRef": schema_ref,
+            "imsOrgId": settings.org_id,
+            "datasetId": settings.events_dataset_id,
+            "flowId": settings.events_flow_id,
+            "source": {"name": "capillary-adobe"},
+        }
+        head = orjson.dumps({"header": header, "body": {"xdmMeta": {"schemaRef": schema_ref}}})
+        return cls(before=head[:-2] + b',"xdmEntity":')
+
+    def size(self, message: Message) -> int:
+        """Bytes of a message within a request, its comma counted."""
+        return len(self.before) + len(message.entity) + len(self.after) + 1
+
+    def body(self, messages: Iterable[Message]) -> bytes:
+        """The body of a request."""
+        return _OPEN + b",".join(self.before + m.entity + self.after for m in messages) + _CLOSE
+
+    def pack(self, messages: Iterable[Message], max_bytes: int) -> Iterator[list[Message]]:
+        """Requests just under the size limit, in order."""
+        room = max_bytes - len(_OPEN) - len(_CLOSE)
+        packed: list[Message] = []
+        size = 0
+        for message in messages:
+            more = self.size(message)
+            if packed and size + more > room:
+                yield packed
+                packed, size = [], 0
+            packed.append(message)
+            size += more
+        if packed:
+            yield packed
