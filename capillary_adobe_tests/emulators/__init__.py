@@ -1,0 +1,1 @@
+"""Tests of the emulators, through the HTTP doors that delivery uses."""

@@ -1,0 +1,54 @@
+"""Fixtures: emulators on a free port, and clients of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from capillary_adobe.emulators.aep import Behaviour, RunningEmulator, Tenant
+from capillary_adobe_tests.emulators.client import Client, StartEmulator
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return Tenant.demo()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "aep"
+
+
+@pytest.fixture
+def start(store: Path) -> Iterator[StartEmulator]:
+    """Start an emulator that behaves as asked and give its client; all of them stop with the test."""
+    with ExitStack() as stack:
+
+        def started(**behaviour: object) -> Client:
+            emulator = stack.enter_context(RunningEmulator(store, behaviour=Behaviour(**behaviour)))  # pyright: ignore[reportArgumentType]
+            return Client(emulator, stack.enter_context(requests.Session()))
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEmulator]:
+    with RunningEmulator(tmp_path_factory.mktemp("shared-aep")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(shared_emulator: RunningEmulator) -> Iterator[Client]:
+    """A client of an emulator that other tests use too: it knows what has changed since it began."""
+    with requests.Session() as session:
+        yield Client(shared_emulator, session)
+
+
+@pytest.fixture
+def alone(start: StartEmulator) -> Client:
+    """The only client of an emulator with nothing in it."""
+    return start()
