@@ -1,0 +1,233 @@
+"""Micro-batching: which landed objects go into the next micro-batch of a lane.
+
+Belongs here: reading the landing store behind a cursor, the sweep for late objects, caps, and asking again for what
+died. Does not belong here: launching runs (`defs/sensors.py`).
+
+The cursor is a high-water mark, never a set of seen keys; what has been taken is in the state database's ledger. New
+objects are found behind the mark; those that appeared before it (a slow writer, a replicated store) by a sweep that
+lists whole days and asks the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from itertools import takewhile
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from capillary_adobe.landing import LandedObject, LandingStore
+from capillary_adobe.settings import LandingSettings, Lane
+from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches
+
+# Time for one tick's listing; Dagster ends a tick after 60 s and keeps nothing of it.
+BUDGET_SECONDS = 20.0
+LONGEST_PAUSE_MS = 900_000
+
+
+@dataclass
+class LaneCursor:
+    """Where a lane stands: the mark (day and key), the last sweep, and whose turn it is among the older days."""
+
+    day: str = ""
+    after_key: str = ""
+    swept_ms: int = 0
+    turn: int = 0
+    sweep_was_last: bool = False
+
+
+_MARKS = TypeAdapter(dict[Lane, LaneCursor])
+
+
+@dataclass
+class Cursor:
+    """The sensor's cursor, one mark a lane."""
+
+    lanes: dict[Lane, LaneCursor] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor:
+        """A cursor from its text; one that cannot be read starts anew, the ledger keeps anything from being read twice."""
+        try:
+            return cls(_MARKS.validate_json(text or "{}"))
+        except ValidationError:
+            return cls()
+
+    def lane(self, lane: Lane) -> LaneCursor:
+        """The mark of a lane."""
+        return self.lanes.setdefault(lane, LaneCursor())
+
+    def text(self) -> str:
+        """The cursor as JSON."""
+        return orjson.dumps({lane: asdict(mark) for lane, mark in self.lanes.items()}).decode()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next micro-batch of a lane, or in plain words why there is none."""
+
+    batch: MicroBatch | None
+    words: str
+
+
+class MicroBatcher:
+    """Proposes micro-batches; `first_day` is the first partition."""
+
+    def __init__(
+        self,
+        store: LandingStore,
+        ledger: LandedObjects,
+        register: MicroBatches,
+        settings: LandingSettings,
+        first_day: date,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._register = register
+        self._settings = settings
+        self._first_day = first_day.isoformat()
+
+    def propose(self, lane: Lane, mark: LaneCursor, now_ms: int) -> Proposal:
+        """The next micro-batch of a lane that has none running; moves the mark along."""
+        deadline = time.monotonic() + BUDGET_SECONDS
+        unfinished = self._register.unfinished(lane)
+        whole_days = self._register.open_days()
+        for batch in unfinished:
+            if not batch.whole_day and batch.day in whole_days:
+                continue
+            if now_ms >= batch.asked_ms + self._pause_ms(batch.attempts + 2 * batch.whole_day):
+                return Proposal(batch, f"asking again for {batch.batch_id}, try {batch.attempts + 1}")
+        today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+        before = asdict(mark)
+        batch = self._next(lane, mark, today, now_ms, deadline)
+        if batch is not None and batch.day in whole_days:
+            mark.__dict__.update(before)
+            return Proposal(None, f"{batch.day} waits for the run over the whole day to finish")
+        if batch is not None:
+            return Proposal(batch, f"{batch.objects} objects, {batch.bytes} bytes of {batch.day}")
+        held = f"; {len(unfinished)} micro-batches wait for their next try" if unfinished else ""
+        return Proposal(None, f"nothing new behind {mark.after_key or 'the beginning of ' + today}{held}")
+
+    def _next(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float) -> MicroBatch | None:
+        """New objects and swept ones in turns: under steady traffic there is always something new behind the mark."""
+        if lane == "history":
+            return self._swept(lane, mark, today, now_ms, deadline)
+        sweep_first = bool(mark.day) and not mark.sweep_was_last
+        swept = self._swept(lane, mark, today, now_ms, deadline) if sweep_first else None
+        mark.sweep_was_last = swept is not None
+        new = None if swept else self._behind_mark(lane, mark, today, now_ms)
+        return swept or new or (None if sweep_first else self._swept(lane, mark, today, now_ms, deadline))
+
+    def waiting(self, lane: Lane, mark: LaneCursor, most: int = 10_000) -> int:
+        """How many objects have piled up behind the mark, counted up to `most`."""
+        if not mark.day:
+            return 0
+        return sum(1 for _, _ in zip(range(most), self._store.list(lane, mark.day, mark.after_key), strict=False))
+
+    def _behind_mark(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int) -> MicroBatch | None:
+        """The next objects behind the mark; the mark's own day is emptied before the next day's turn comes."""
+        if not mark.day:
+            # A new or lost cursor: behind the last object taken; the sweep finds what was left before it.
+            mark.day, mark.after_key = today, max(self._ledger.known_keys(today, lane), default="")
+        for day in sorted({mark.day, today}):
+            after = mark.after_key if day == mark.day else ""
+            settled = self._settled(self._store.list(lane, day, after), now_ms)
+            chosen = self._capped(settled)
+            if chosen:
+                mark.day, mark.after_key = day, chosen[-1].key
+                known = self._ledger.known_keys(day, lane)
+                if all(one.key in known for one in chosen):
+                    # A run over the whole day has been here.
+                    return self._behind_mark(lane, mark, today, now_ms)
+                return _batch(lane, day, after, chosen, now_ms)
+            if day == today or any(True for _ in self._store.list(lane, day, after)):
+                return None
+            mark.day, mark.after_key = today, ""
+        return None
+
+    def _swept(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float) -> MicroBatch | None:
+        """The first untaken objects of the days whose turn it is."""
+        if now_ms < mark.swept_ms + self._settings.sweep_seconds * 1000:
+            return None
+        for day, takes_turns in self._days_to_sweep(lane, mark, today):
+            if time.monotonic() > deadline:
+                return None
+            batch = self._untaken(lane, mark, day, now_ms)
+            if batch is not None:
+                return batch
+            mark.turn += takes_turns
+        mark.swept_ms = now_ms
+        return None
+
+    def _days_to_sweep(self, lane: Lane, mark: LaneCursor, today: str) -> Iterator[tuple[str, bool]]:
+        """Days of this sweep, and whether a day takes turns with others; such days begin where the last sweep ended."""
+        days = [day for day in self._store.days(lane) if self._first_day <= day <= today]
+        # Every day of the history lane may get new objects; in the live lane few ever come to an older day.
+        recent = [] if lane == "history" else days[-self._settings.sweep_days :]
+        older = days[: len(days) - len(recent)]
+        start = mark.turn % len(older) if older else 0
+        turns = [*older[start:], *older[:start]]
+        yield from ((day, False) for day in recent)
+        yield from ((day, True) for day in (turns if lane == "history" else turns[:1]))
+
+    def _untaken(self, lane: Lane, mark: LaneCursor, day: str, now_ms: int) -> MicroBatch | None:
+        if lane == "live" and day > mark.day:
+            return None
+        known = self._ledger.known_keys(day, lane)
+        after = ""
+        untaken: list[LandedObject] = []
+        for found in self._settled(self._store.list(lane, day), now_ms):
+            if lane == "live" and day == mark.day and found.key > mark.after_key:
+                break
+            if found.key not in known:
+                untaken.append(found)
+            elif not untaken:
+                after = found.key
+        chosen = self._capped(untaken)
+        return _batch(lane, day, after, chosen, now_ms) if chosen else None
+
+    def _pause_ms(self, attempts: int) -> int:
+        """How long a micro-batch rests after a try: doubling, so that a service that is down is not hammered."""
+        return min(int(self._settings.retry_seconds * 1000) * 2 ** (attempts - 1), LONGEST_PAUSE_MS)
+
+    def _settled(self, found: Iterable[LandedObject], now_ms: int) -> Iterator[LandedObject]:
+        """Objects up to the first one that its writer may still be busy with: behind it, order would be lost."""
+        youngest_ms = now_ms - int(self._settings.settle_seconds * 1000)
+        # A time in the future is a clock that is wrong, not a writer that is busy; it must not hold up the lane.
+        return takewhile(lambda one: not youngest_ms < one.stored_ms <= now_ms, found)
+
+    def _capped(self, found: Iterable[LandedObject]) -> list[LandedObject]:
+        chosen: list[LandedObject] = []
+        size = 0
+        for one in found:
+            size += one.size
+            if chosen and (len(chosen) >= self._settings.batch_max_objects or size > self._settings.batch_max_bytes):
+                break
+            chosen.append(one)
+        return chosen
+
+
+def _batch(lane: Lane, day: str, after_key: str, chosen: list[LandedObject], now_ms: int) -> MicroBatch:
+    """The micro-batch of the chosen objects. Its id sorts by time: statistics tell which files cannot hold its rows."""
+    up_to_key = chosen[-1].key
+    name = sha256(f"{after_key}|{chosen[0].key}|{up_to_key}".encode()).hexdigest()[:8]
+    return MicroBatch(
+        batch_id=f"{lane}-{day}-{now_ms:013d}-{name}",
+        day=day,
+        lane=lane,
+        after_key=after_key,
+        up_to_key=up_to_key,
+        objects=len(chosen),
+        bytes=sum(one.size for one in chosen),
+    )
+
+
+def out_of_range(days: Sequence[str], first_day: date, now_ms: int) -> list[tuple[str, str]]:
+    """Days that have no partition, with the reason."""
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    early = [(day, "lies before HISTORY_START") for day in days if day < first_day.isoformat()]
+    return early + [(day, "lies in the future") for day in days if day > today]
