@@ -1,0 +1,20 @@
+"""The assets of the road, one module each.
+
+Belongs here: what an operator sees of a stage. Does not belong here: the stage's work.
+"""
+
+from capillary_adobe.defs.assets.enriched_events import build_enriched_events
+from capillary_adobe.defs.assets.ingestion_status import build_ingestion_status
+from capillary_adobe.defs.assets.landing import landing_spec
+from capillary_adobe.defs.assets.quarantine import build_quarantine
+from capillary_adobe.defs.assets.raw_events import build_raw_events
+from capillary_adobe.defs.assets.xdm_events import build_xdm_events
+
+__all__ = [
+    "build_enriched_events",
+    "build_ingestion_status",
+    "build_quarantine",
+    "build_raw_events",
+    "build_xdm_events",
+    "landing_spec",
+]

@@ -1,0 +1,23 @@
+"""The landing store as Dagster sees it: data that others deliver.
+
+Belongs here: the external asset. Does not belong here: polling (`defs/sensors.py`).
+"""
+
+import dagster as dg
+
+LANDING = dg.AssetKey("landing")
+
+
+def landing_spec() -> dg.AssetSpec:
+    """The external asset that the landing sensor observes."""
+    return dg.AssetSpec(
+        LANDING,
+        group_name="landing",
+        kinds={"json", "file"},
+        owners=["team:data"],
+        description=(
+            "Objects of Capillary events as received, under `events/<day>/<hour>/` (webhook) and `history/<day>/` "
+            "(exports). They are never changed. Each observation tells what the sensor saw. Nothing to press here: if "
+            "observations stop, look at the sensor `landing_sensor` and at whatever writes to LANDING_URL."
+        ),
+    )

@@ -1,0 +1,139 @@
+"""Asset `xdm_events`: XDM entities, valid and ready to send.
+
+Belongs here: the asset, its checks and their words. Does not belong here: mapping and validation (`xdm`).
+"""
+
+import time
+from dataclasses import replace
+
+import dagster as dg
+
+from capillary_adobe.capillary.raw import replaced_events
+from capillary_adobe.defs.checks import claim, result, share_result
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.microbatch import MicroBatchConfig
+from capillary_adobe.defs.resources import LakeResource, StateResource
+from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.settings import CapillarySettings, TenantSettings, Thresholds, load
+from capillary_adobe.spool import Spool
+from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, XDM_EVENTS
+from capillary_adobe.xdm.entities import EntityCounts, EntityStage
+from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.sampling import make_again, read_back
+
+NAME = XDM_EVENTS.name
+PREVIEW = ["event_type", "event_name", "id", "size", "lane", "unreadable"]
+
+
+def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset over the given partitions."""
+
+    @dg.asset(
+        name=NAME,
+        partitions_def=partitions,
+        deps=[ENRICHED_EVENTS.name],
+        group_name="delivery",
+        kinds={"deltalake", "python", "json"},
+        owners=["team:data"],
+        metadata=definition_metadata(XDM_EVENTS),
+        code_version="1",
+        check_specs=_claims(partitions),
+        description=(
+            "One row per XDM ExperienceEvent, its JSON valid against the schema and AEP's own rules; what fails goes to "
+            "`quarantine` with keyword, pointer and plain words. Materialize again after a change of the mapping; what "
+            "AEP has acknowledged is not sent again by that."
+        ),
+    )
+    def xdm_events(
+        context: dg.AssetExecutionContext, config: MicroBatchConfig, lake: LakeResource, state: StateResource
+    ) -> dg.MaterializeResult:
+        with told_plainly():
+            started = time.perf_counter()
+            part = config.slice(context.partition_key)
+            tables, tenant, settings = lake.open(), load(TenantSettings), load(CapillarySettings)
+            stage, thresholds = EntityStage(load_rules(), tenant, settings), load(Thresholds)
+            database = state.open()
+            with database.day_lock(part.day):
+                found = _write(tables, part, stage)
+                seconds = time.perf_counter() - started
+                back = read_back(tables, part, stage)
+                again = make_again(tables, part, stage, settings)
+            return dg.MaterializeResult(
+                metadata={
+                    "entity_bytes": found.bytes,
+                    "over_advised_size": found.over_advised,
+                    "quarantined": sum(found.quarantined.values()),
+                    "quarantined_by_code": counts("code", found.quarantined),
+                    "entities_by_type": counts("eventType", found.by_event_type),
+                    "unreadable_fields": counts("source field", found.unreadable),
+                    "preview": preview(tables, XDM_EVENTS, part, PREVIEW),
+                    **slice_metadata(tables, XDM_EVENTS, part, seconds, found.entities),
+                },
+                check_results=[
+                    result(
+                        "stored_entities_conform",
+                        passed=not back.faults and back.rows == found.entities,
+                        rows=back.rows,
+                        looked_at=back.looked_at,
+                        faults=counts("fault", back.faults),
+                        first_fault=back.first,
+                    ),
+                    result(
+                        "same_input_same_output",
+                        passed=again.differing == 0,
+                        made_again=again.made_again,
+                        differing=again.differing,
+                    ),
+                    share_result(
+                        "few_entities_quarantined",
+                        sum(found.quarantined.values()),
+                        found.entities + sum(found.quarantined.values()),
+                        thresholds.max_quarantined_share,
+                        at_least=thresholds.min_quarantined,
+                        by_code=counts("code", found.quarantined),
+                    ),
+                ],
+            )
+
+    return xdm_events
+
+
+def _write(tables: Lake, part: Slice, stage: EntityStage) -> EntityCounts:
+    """Write the entities and what was refused; the caller holds the day's lock."""
+    found = EntityCounts()
+    with Spool(QUARANTINE) as refused:
+        tables.replace(XDM_EVENTS, part, stage.transform(tables.read(ENRICHED_EVENTS, part), refused, found))
+        tables.replace(QUARANTINE, replace(part, stage="xdm"), refused.batches())
+        given_way = replaced_events(tables, part)
+        tables.remove_events(XDM_EVENTS, part, given_way)
+        tables.remove_events(QUARANTINE, part, given_way)
+    return found
+
+
+def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    return [
+        claim(
+            NAME,
+            "stored_entities_conform",
+            "A sample of every stored batch is read back and judged by the schema and AEP's rules, and no id occurs twice. "
+            "Blocks delivery: AEP would refuse the entities later and elsewhere. Look at the first fault, mend the mapping, "
+            "materialize the partition from `xdm_events` on.",
+            partitions,
+            blocking=True,
+        ),
+        claim(
+            NAME,
+            "same_input_same_output",
+            "A sample of entities, made again from the raw events, has the same bytes. If this fails, the mapping or a "
+            "setting changed between the stages: materialize the partition from `enriched_events` on.",
+            partitions,
+        ),
+        claim(
+            NAME,
+            "few_entities_quarantined",
+            "A warning as soon as an entity of the run is in quarantine, an error above CHECK_MAX_QUARANTINED_SHARE. Open "
+            "the asset `quarantine`, look the code up in docs/troubleshooting.md and mend the mapping or the source.",
+            partitions,
+        ),
+    ]

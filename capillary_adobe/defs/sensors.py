@@ -1,0 +1,136 @@
+"""Sensors: the one that turns landed objects into runs.
+
+Belongs here: run requests, cursor, observations and skip reasons. Does not belong here: choosing the objects
+(`microbatching.py`).
+"""
+
+import time
+
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from capillary_adobe.defs.assets.landing import LANDING
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
+from capillary_adobe.defs.resources import LandingResource, StateResource
+from capillary_adobe.landing.store import LANE_FOLDERS
+from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
+from capillary_adobe.settings import HistorySettings, LandingSettings, Lane, load
+from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches
+from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
+
+_STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
+# A run that died together with its code server stays `started` for good; without this its lane would wait as long.
+LONGEST_RUN_SECONDS = 7200
+_ACTIVE = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
+    """The sensor that polls the landing store and asks for runs of a job."""
+
+    @dg.sensor(
+        name="landing_sensor",
+        job_name=job_name,
+        minimum_interval_seconds=load(LandingSettings).poll_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Polls the landing store and asks for one micro-batch a lane at a time; what lands meanwhile goes into the "
+            "next. A micro-batch that failed is asked for again, with growing pauses. The last tick's reason tells what "
+            "it saw; stop the sensor to hold delivery, nothing is lost by that."
+        ),
+    )
+    def landing_sensor(
+        context: dg.SensorEvaluationContext, landing: LandingResource, state: StateResource
+    ) -> dg.SensorResult:
+        with told_plainly():
+            return _tick(context, landing, state)
+
+    return landing_sensor
+
+
+def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: StateResource) -> dg.SensorResult:
+    store, database = landing.open(), state.open()
+    register = MicroBatches(database)
+    first_day = load(HistorySettings).start
+    batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day)
+    cursor = Cursor.parse(context.cursor)
+    now_ms = time.time_ns() // 1_000_000
+    asked: list[MicroBatch] = []
+    words: list[str] = []
+    for lane in LANE_FOLDERS:
+        running = _running(context.instance, lane)
+        if running:
+            waiting = batcher.waiting(lane, cursor.lane(lane))
+            words.append(f"{lane}: run {running[:8]} is at work, {waiting} objects wait for the next micro-batch")
+            continue
+        proposal = batcher.propose(lane, cursor.lane(lane), now_ms)
+        if (
+            proposal.batch is not None
+            and proposal.batch.whole_day
+            and _day_running(context.instance, proposal.batch.day)
+        ):
+            words.append(f"{lane}: the run over the whole {proposal.batch.day} is still at work")
+            continue
+        words.append(f"{lane}: {proposal.words}")
+        if proposal.batch is not None:
+            asked.append(register.ask(proposal.batch))
+        words += [
+            f"{lane}: {day} {reason}, its objects wait"
+            for day, reason in out_of_range(store.days(lane), first_day, now_ms)
+        ]
+    return dg.SensorResult(
+        run_requests=[_request(batch) for batch in asked],
+        skip_reason=None if asked else "; ".join(words),
+        cursor=cursor.text(),
+        asset_events=[_observation(batch) for batch in asked],
+    )
+
+
+def _running(instance: dg.DagsterInstance, lane: Lane) -> str | None:
+    runs = instance.get_runs(dg.RunsFilter(tags={LANE_TAG: lane}, statuses=_ACTIVE), limit=1)
+    return runs[0].run_id if runs else None
+
+
+def _day_running(instance: dg.DagsterInstance, day: str) -> bool:
+    tags = {"dagster/partition": day}
+    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1))
+
+
+def _request(batch: MicroBatch) -> dg.RunRequest:
+    config = (
+        MicroBatchConfig()
+        if batch.whole_day
+        else MicroBatchConfig(batch_id=batch.batch_id, after_key=batch.after_key, up_to_key=batch.up_to_key)
+    )
+    return dg.RunRequest(
+        run_key=f"{batch.batch_id}:{batch.asked_ms}",
+        partition_key=batch.day,
+        run_config=dg.RunConfig(ops={table.name: config for table in _STEPS}),
+        # The sensor asks again by itself; a second layer of retries would multiply the runs.
+        tags={
+            LANE_TAG: batch.lane,
+            BATCH_TAG: batch.batch_id,
+            "dagster/max_retries": "0",
+            "dagster/max_runtime": str(LONGEST_RUN_SECONDS),
+        },
+    )
+
+
+def _observation(batch: MicroBatch) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        LANDING,
+        partition=batch.day,
+        metadata={
+            "objects": batch.objects,
+            "bytes": batch.bytes,
+            "lane": batch.lane,
+            "up_to_key": batch.up_to_key,
+            "attempt": batch.attempts,
+        },
+    )

@@ -1,0 +1,118 @@
+"""A whole installation in a folder: landing store, lake, state, emulator, and runs of the real assets.
+
+Belongs here: what the tests of the code location share. Does not belong here: assertions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import requests
+
+from capillary_adobe.balance import Accounts, Balance
+from capillary_adobe.defs.build import JOB, build_defs
+from capillary_adobe.defs.microbatch import MicroBatchConfig
+from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
+from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.landing.store import LocalLandingStore
+from capillary_adobe.state import State
+from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, Table
+
+STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
+
+
+@dataclass
+class Installation:
+    """Folders of one installation and the doors to them; `name` keeps several on one landing store apart."""
+
+    root: Path
+    landing_root: Path
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+
+    def __post_init__(self) -> None:
+        self.store = LocalLandingStore(self.landing_root)
+        self.lake = Lake(str(self.root / "lake"))
+        self.state = State(f"sqlite:///{self.root / 'state.db'}")
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """Resources bound to these folders."""
+        return {
+            "landing": LandingResource(url=str(self.landing_root)),
+            "lake": LakeResource(url=self.lake.url),
+            "state": StateResource(url=f"sqlite:///{self.root / 'state.db'}"),
+        }
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        """The code location on these folders."""
+        return build_defs(resources=self.resources)
+
+    def land(self, key: str, *events: dict[str, Any]) -> str:
+        """Land events as JSON lines; the key."""
+        self.store.write(key, b"".join(json.dumps(event).encode() + b"\n" for event in events))
+        return key
+
+    def run(
+        self,
+        day: str,
+        *,
+        batch: MicroBatchConfig | None = None,
+        begin: str = "raw_events",
+        until: str | None = None,
+        raise_on_error: bool = True,
+    ) -> dg.ExecuteInProcessResult:
+        """Run the road for a day, or one micro-batch of it, through Dagster, from stage `begin` to stage `until`."""
+        steps = [table.name for table in STEPS]
+        last = steps.index(until) + 1 if until else len(steps)
+        wanted = [*steps[steps.index(begin) : last], *([] if until else ["quarantine"])]
+        job = self.definitions.resolve_job_def(JOB)
+        config = dg.RunConfig(ops={name: batch for name in wanted if name in steps}) if batch else None
+        return job.execute_in_process(
+            instance=self.instance,
+            partition_key=day,
+            run_config=config,
+            asset_selection=[dg.AssetKey(name) for name in wanted],
+            raise_on_error=raise_on_error,
+        )
+
+    def balance(self, day: str) -> Balance:
+        """The day's balance."""
+        return Accounts(self.store, self.lake, self.state).balance(day)
+
+    def rows(self, table: Table, day: str, *, without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """All rows of a day, in a stable order, without the named columns."""
+        names = [name for name in table.names if name not in without]
+        found: Iterator[pa.RecordBatch] = self.lake.read(table, Slice(day), names)
+        rows = [row for batch in found for row in batch.to_pylist()]
+        return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+def accepted(base_url: str) -> list[dict[str, Any]]:
+    """Every entity that the emulator has taken, in order."""
+    entities: list[dict[str, Any]] = []
+    while True:
+        url = f"{base_url}/accepted.json?offset={len(entities)}&limit=5000"
+        page = requests.get(url, timeout=30).json()
+        if not page:
+            return entities
+        entities += [line["entity"] for line in page]
+
+
+def summary(base_url: str) -> dict[str, Any]:
+    """The emulator's own counts."""
+    return requests.get(f"{base_url}/summary.json", timeout=30).json()
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """The words an operator reads of the failed step."""
+    events = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    data = events[0].step_failure_data
+    assert data.user_failure_data is not None, data.error
+    return data.user_failure_data.description or ""

@@ -1,0 +1,85 @@
+"""The code location: loads without a setting, and looks as an operator expects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from capillary_adobe.defs.build import build_defs
+
+GRAPH = {
+    "landing": set(),
+    "raw_events": {"landing"},
+    "enriched_events": {"raw_events"},
+    "xdm_events": {"enriched_events"},
+    "ingestion_status": {"xdm_events"},
+    "quarantine": {"raw_events", "xdm_events"},
+}
+
+
+def road() -> list[dg.AssetsDefinition]:
+    return [asset for asset in build_defs().assets or [] if isinstance(asset, dg.AssetsDefinition)]
+
+
+def test_the_location_loads_without_a_setting_and_without_a_warning(tmp_path: Path) -> None:
+    code = "from capillary_adobe.definitions import defs; defs().get_repository_def(); print('loaded')"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "loaded", done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_the_graph_is_the_one_of_the_design() -> None:
+    graph = build_defs().resolve_asset_graph()
+    found = {
+        key.to_user_string(): {p.to_user_string() for p in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert found == GRAPH
+
+
+def test_every_asset_tells_a_stranger_what_it_is() -> None:
+    graph = build_defs().resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description
+        assert len(node.description) > 80
+        assert node.kinds
+        assert node.owners
+        assert node.group_name == ("landing" if key == dg.AssetKey("landing") else "delivery")
+        if node.group_name == "delivery":
+            assert "dagster/column_schema" in node.metadata
+
+
+def test_every_check_tells_what_to_do_and_is_partitioned() -> None:
+    specs = [spec for asset in road() for spec in asset.check_specs]
+    assert len(specs) >= 12
+    for spec in specs:
+        assert spec.description
+        assert len(spec.description) > 60
+        assert spec.partitions_def is not None
+    assert [spec.name for spec in specs if spec.blocking] == ["stored_entities_conform"]
+
+
+def test_today_is_a_partition() -> None:
+    (partitions,) = {asset.partitions_def for asset in road()}
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+    assert partitions.get_last_partition_key() == datetime.now(UTC).date().isoformat()
+
+
+def test_runs_take_one_process_and_one_partition() -> None:
+    definitions = build_defs()
+    assert definitions.executor is dg.in_process_executor
+    assert {asset.backfill_policy for asset in road()} <= {None, dg.BackfillPolicy.multi_run(1)}
