@@ -1,0 +1,48 @@
+# One command each. Everything is installed into .venv, nothing outside this folder is changed.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The first interpreter that is new enough; `make run PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
+
+.PHONY: run test lint bench clean
+
+run: .venv/installed-to-run ## start everything on this machine and say where it is
+	@exec $(BIN)/capillary-adobe demo
+
+test: .venv/installed-to-develop ## the tests
+	@$(BIN)/pytest
+
+lint: .venv/installed-to-develop ## style, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+
+bench: .venv/installed-to-develop ## the figures of the road, measured on this machine
+	@$(BIN)/python -m bench.road
+	@$(BIN)/python -m bench.mapping_forms
+
+clean: ## remove what can be made again; .data stays, it may hold landed events
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed and not found. Install it, or name it: make run PYTHON=/path/to/python3" >&2; exit 1; fi
+	@echo "Setting up .venv with $(PYTHON) …"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# Stamps: installed again only when what is to be installed has changed.
+.venv/installed-to-run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing, a minute or two the first time …"
+	@$(PIP) -e .
+	@touch $@
+
+.venv/installed-to-develop: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing, with what the tests need, a minute or two the first time …"
+	@$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,281 @@
+"""`capillary-adobe`: the operator's commands.
+
+Belongs here: options, what is printed, exit codes. Does not belong here: any work; a command calls one function of the
+package. Imports that take time are made in the command that needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from capillary_adobe.balance import Accounts
+    from capillary_adobe.demo.traffic import Written
+
+PORT = click.IntRange(1, 65535)
+_SECRET = "ADOBE_CLIENT_SECRET"  # noqa: S105 - the variable's name
+
+
+def _told_plainly() -> tuple[type[Exception], ...]:
+    """Errors whose text is for the operator."""
+    from capillary_adobe.adobe import DeliveryError
+    from capillary_adobe.demo.surroundings import DemoError
+    from capillary_adobe.lake import LakeError
+    from capillary_adobe.landing import LandingError
+    from capillary_adobe.settings import SettingsError
+    from capillary_adobe.state import StateError
+    from capillary_adobe.xdm.rules import MappingError
+
+    return (SettingsError, LakeError, StateError, LandingError, MappingError, DeliveryError, DemoError)
+
+
+class _Plainly(click.Group):
+    """A group whose commands end with a clear sentence and exit code 1 where the package tells what is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        # The classes are looked up when something was raised: their modules take a second to import.
+        except _told_plainly() as error:
+            raise click.ClickException(str(error)) from error
+
+
+class _Malformed(click.ClickException):
+    """A value that means nothing: exit code 2, as for an option that does not exist."""
+
+    exit_code = 2
+
+
+def _day(_ctx: click.Context, _option: click.Parameter, value: str | None) -> date | None:
+    """A UTC landing day; or one sentence without the lines on usage that click would add."""
+    if value is None:
+        return None
+    try:
+        # fromisoformat also reads forms that no folder of the landing store has.
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise _Malformed(f"{value!r} is no day; give one as YYYY-MM-DD, such as 2026-01-31.")
+
+
+@click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="capillary-adobe")
+def main() -> None:
+    """Capillary loyalty events to Adobe Experience Platform, with proof that each one arrived."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=PORT, default=8788, show_default=True, help="Port to listen on.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=Path(".data/emulator"),
+    show_default=True,
+    help="Folder for what is accepted; it stays.",
+)
+@click.option(
+    "--answer-shape",
+    type=click.Choice(["tutorial", "sink", "spec"]),
+    default="tutorial",
+    show_default=True,
+    help="Which of Adobe's three documented forms the answers to several messages have.",
+)
+@click.option(
+    "--max-requests-per-second", type=click.FloatRange(0), default=0, help="Answer 429 above this rate; 0: no limit."
+)
+@click.option(
+    "--max-records-per-second", type=click.FloatRange(0), default=0, help="Answer 429 above this rate; 0: no limit."
+)
+@click.option("--latency-seconds", type=click.FloatRange(0), default=0, help="Wait so long before each answer.")
+@click.option("--token-seconds", type=click.IntRange(1), default=86399, show_default=True, help="Life of a token.")
+def emulate(host: str, port: int, store: Path, **behaviour: Any) -> None:
+    """Run a local stand-in for AEP: IMS tokens and streaming ingestion.
+
+    Prints the variables that a client needs, then serves until Ctrl-C. ADOBE_* variables that are set already are the
+    emulated organisation's too.
+    """
+    from capillary_adobe.demo.surroundings import why_unusable
+    from capillary_adobe.emulators.aep import Behaviour, Tenant, build_app, serve
+
+    taken = why_unusable(host, port)
+    if taken:
+        raise click.ClickException(f"Port {port} on {host} cannot be used ({taken}). Choose another one with --port.")
+    _demand_folder(store)
+    tenant = Tenant.from_environment(os.environ)
+    shown_host = f"[{host}]" if ":" in host else host
+    base_url = f"http://{shown_host}:{port}"
+    for name, value in sorted(tenant.environment(base_url).items()):
+        # A secret that somebody chose must not end up in a log; the demo's own is no secret.
+        told = name == _SECRET and os.environ.get(_SECRET)
+        click.echo(f"# {name} is the one in your environment" if told else f"export {name}={_quoted(value)}")
+    click.echo(f"# What has arrived: {base_url}/")
+    serve(build_app(tenant, store, Behaviour(**behaviour)), host, port)
+
+
+@main.group(invoke_without_command=True)
+@click.option("--ui-port", type=PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option("--emulator-port", type=PORT, default=8788, show_default=True, help="Port of the AEP emulator.")
+@click.option("--code-port", type=PORT, default=4266, show_default=True, help="Port of the code server.")
+@click.option("--check", is_flag=True, help="See it work on free ports in a temporary folder, then stop; for CI.")
+@click.pass_context
+def demo(ctx: click.Context, *, ui_port: int, emulator_port: int, code_port: int, check: bool) -> None:
+    """Start everything on this machine: made-up events, Dagster and a stand-in for AEP."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from capillary_adobe.demo.smoke import check as see_it_work
+    from capillary_adobe.demo.stack import Interrupted, Stack
+    from capillary_adobe.demo.surroundings import Ports, Surroundings, given_settings
+
+    try:
+        if check:
+            see_it_work(click.echo)
+            return
+        ports = Ports(ui_port, emulator_port, code_port)
+        ports.demand_free()
+        around = Surroundings(Path.cwd(), ports, given_settings())
+        stack = Stack(around, click.echo)
+        with stack.interruptible(), stack:
+            stack.start()
+            click.echo(_what_to_try(around.ui_url, around.emulator_url, str(around.logs)))
+            stack.watch()
+    except Interrupted as request:
+        if check:
+            raise click.ClickException("Interrupted before everything was seen.") from request
+        click.echo("Stopped.")
+
+
+@demo.command()
+@click.option("--day", metavar="YYYY-MM-DD", callback=_day, required=True, help="UTC day to fill.")
+@click.option("--events", type=click.IntRange(1), required=True, help="Lines, duplicates and broken ones included.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed tells other customers' stories.")
+@click.option("--clean", is_flag=True, help="No duplicates, nothing broken or late.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def generate(day: date, events: int, seed: int, *, clean: bool, as_json: bool) -> None:
+    """Write a made-up day into LANDING_URL."""
+    from capillary_adobe.demo.feeding import generate as write
+    from capillary_adobe.settings import StorageSettings, load
+
+    storage = load(StorageSettings)
+    if not as_json:
+        click.echo(f"Writing {events} lines of {day} to {storage.landing_url} …", err=True)
+    written = write(storage, day, events, seed, clean=clean)
+    if as_json:
+        click.echo(json.dumps({"day": day.isoformat(), **vars(written)}))
+    else:
+        click.echo(_told(day, written, storage.landing_url))
+
+
+@demo.command()
+@click.option(
+    "--events-per-second", type=click.FloatRange(0, min_open=True), default=5, show_default=True, help="Pace."
+)
+@click.option(
+    "--yesterday", type=click.IntRange(0), default=2000, show_default=True, help="Lines of yesterday, if empty."
+)
+def feed(events_per_second: float, yesterday: int) -> None:
+    """Write made-up events with current times into LANDING_URL until Ctrl-C."""
+    from capillary_adobe.demo.feeding import feed as write
+    from capillary_adobe.settings import StorageSettings, load
+
+    storage = load(StorageSettings)
+    click.echo(f"Writing {events_per_second:g} events a second to {storage.landing_url} …", err=True)
+    written = write(storage, events_per_second, yesterday)
+    click.echo(f"{written.lines} lines in {written.objects} objects today")
+
+
+@main.command()
+@click.option(
+    "--day",
+    metavar="YYYY-MM-DD",
+    callback=_day,
+    help="One landing day, UTC; without it every day that anything is known of.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object for a day, a list for all days.")
+def status(day: date | None, *, as_json: bool) -> None:
+    """Balance the books: what landed against what became of it."""
+    from capillary_adobe import statement
+    from capillary_adobe.settings import StorageSettings, load
+
+    storage = load(StorageSettings)
+    accounts = _accounts(storage)
+    days = accounts.days()
+    if day is None:
+        with click.progressbar(days, label="Balancing", file=sys.stderr, hidden=not sys.stderr.isatty()) as known:
+            balances = [accounts.balance(one) for one in known]
+        if as_json:
+            click.echo(json.dumps([one.as_dict() for one in balances], indent=2))
+        else:
+            click.echo(statement.of_days(balances) if balances else f"No day is known yet; {_looked_in(storage)}.")
+        return
+    if day.isoformat() not in days:
+        raise click.ClickException(f"Nothing is known of {day}; {_looked_in(storage)}.")
+    balance = accounts.balance(day.isoformat())
+    click.echo(json.dumps(balance.as_dict(), indent=2) if as_json else statement.of_day(balance))
+
+
+def _accounts(storage: Any) -> Accounts:
+    from capillary_adobe.balance import Accounts
+    from capillary_adobe.lake import Lake
+    from capillary_adobe.landing import open_landing_store
+    from capillary_adobe.state import State
+
+    return Accounts(open_landing_store(storage.landing_url), Lake(storage.lake_url), State(storage.state_url))
+
+
+def _looked_in(storage: Any) -> str:
+    return f"looked in LANDING_URL={storage.landing_url} and LAKE_URL={storage.lake_url}"
+
+
+def _told(day: date, written: Written, place: str) -> str:
+    return (
+        f"{day}: {written.lines} lines in {written.objects} objects, {written.bytes} bytes, {written.duplicates} duplicates, "
+        f"{written.broken} broken, {written.late_objects} objects late, in {place}"
+    )
+
+
+def _what_to_try(ui_url: str, emulator_url: str, logs: str) -> str:
+    group = f"{ui_url}/locations/capillary_adobe/asset-groups/delivery"
+    return f"""
+Dagster UI:        {ui_url}
+Assets:            {group}
+What AEP received: {emulator_url}/
+Logs:              {logs}
+
+Try:
+  Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
+  Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
+  In another terminal: capillary-adobe status
+Ctrl-C stops everything; what has landed and been delivered stays."""
+
+
+def _demand_folder(store: Path) -> None:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"The folder {store} cannot be made ({error.strerror}). Choose another one with --store."
+        ) from error
+    if not os.access(store, os.W_OK):
+        raise click.ClickException(f"The folder {store} cannot be written. Choose another one with --store.")
+
+
+def _quoted(value: str) -> str:
+    """In double quotes, as a shell reads it back."""
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The demo's own proof: everything started for real, a micro-batch delivered, a day balanced, a partition re-run.
+
+Belongs here: what has to be seen, and saying what was seen and when. Does not belong here: the programs (`stack.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from capillary_adobe.demo.stack import Say, Stack
+from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings
+
+_GROUP = "delivery"
+_MICRO_BATCH_JOB = "deliver_micro_batch"
+_LONGEST_SECONDS = 120.0
+_STATUS_SECONDS = 60
+
+
+def check(say: Say) -> None:
+    """Start the demo on free ports and in a temporary folder, see it work, stop it.
+
+    Raises:
+        DemoError: what was expected did not happen; the folder with the logs stays.
+        Interrupted: the user did not want to wait.
+    """
+    begun = time.monotonic()
+
+    def timed(words: str) -> None:
+        say(f"{time.monotonic() - begun:6.1f} s  {words}")
+
+    folder = Path(tempfile.mkdtemp(prefix="capillary-adobe-check-"))
+    around = Surroundings(folder, Ports.free())
+    stack = Stack(around, timed)
+    try:
+        with stack.interruptible(), stack:
+            stack.start()
+            _Look(around, stack, timed).all_of_it()
+    except DemoError as error:
+        raise DemoError(f"{error}\nThe logs are in {around.logs}.") from error
+    if stack.left_behind:
+        raise DemoError(f"Still running after the stop: {', '.join(stack.left_behind)}.")
+    shutil.rmtree(folder)
+    timed("Nothing is left running. Everything works.")
+
+
+class _Look:
+    """What has to be seen, in order."""
+
+    def __init__(self, around: Surroundings, stack: Stack, say: Say) -> None:
+        self._around = around
+        self._stack = stack
+        self._say = say
+
+    def all_of_it(self) -> None:
+        """Look at everything."""
+        self._stack.wait("a micro-batch run that succeeded", self._micro_batch_delivered, _LONGEST_SECONDS)
+        self._stack.stop_feed()
+        self._stack.wait("every landed object read", self._everything_is_read, _LONGEST_SECONDS)
+        self._rerun((datetime.now(UTC).date() - timedelta(days=1)).isoformat())
+        for day in self._status():
+            self._say(
+                f"{day['day']}: balanced, {day['landed_lines']} lines landed, {day['raw']} events, "
+                f"{day['duplicates']} duplicates, {sum(day['quarantined'].values())} in quarantine, "
+                f"{day['delivery']['accepted']} accepted by AEP"
+            )
+
+    def _micro_batch_delivered(self) -> bool:
+        runs = self._stack.ui.runs(pipelineName=_MICRO_BATCH_JOB)
+        failed = [run.run_id for run in runs if run.status == "FAILURE"]
+        if failed:
+            raise DemoError(f"The micro-batch run {failed[0]} failed.")
+        return any(run.status == "SUCCESS" for run in runs)
+
+    def _everything_is_read(self) -> bool:
+        days = self._status()
+        return bool(days) and all(
+            day["balanced"] and not day["unread_objects"] and day["delivery"]["accepted"] for day in days
+        )
+
+    def _rerun(self, day: str) -> None:
+        accepted = self._accepted(day)
+        run_id = self._stack.ui.materialize(_GROUP, day)
+
+        def finished() -> bool:
+            [run] = self._stack.ui.runs(runIds=[run_id])
+            if run.status in {"FAILURE", "CANCELED"}:
+                raise DemoError(f"The run {run_id} of the partition {day} ended as {run.status}.")
+            return run.status == "SUCCESS"
+
+        self._stack.wait(f"partition {day} materialized again", finished, _LONGEST_SECONDS)
+        failed = self._stack.ui.failed_checks(run_id)
+        if failed:
+            raise DemoError(f"Checks of the partition {day} failed: {', '.join(failed)}.")
+        if self._accepted(day) != accepted:
+            raise DemoError(
+                f"{day} had {accepted} accepted entities before its partition was re-run, another number after."
+            )
+
+    def _accepted(self, day: str) -> int:
+        return next(found["delivery"]["accepted"] for found in self._status() if found["day"] == day)
+
+    def _status(self) -> list[dict[str, Any]]:
+        """The balances as `capillary-adobe status --json` prints them."""
+        told = subprocess.run(
+            [sys.executable, "-m", "capillary_adobe.cli", "status", "--json"],
+            env=self._around.environment(),
+            cwd=self._around.folder,
+            capture_output=True,
+            text=True,
+            timeout=_STATUS_SECONDS,
+            check=False,
+        )
+        if told.returncode:
+            raise DemoError(f"capillary-adobe status failed: {told.stderr.strip()}")
+        return json.loads(told.stdout)
