@@ -1,0 +1,158 @@
+"""The documentation against the code: what it names exists, and what exists is named.
+
+Belongs here: names, defaults, codes, commands, links. Does not belong here: style.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import dagster as dg
+import pytest
+from pydantic_settings import BaseSettings
+
+from capillary_adobe import settings
+from capillary_adobe.adobe.errors import CURES, reaction_to
+from capillary_adobe.cli import main
+from capillary_adobe.defs.build import build_defs
+from capillary_adobe.reasons import IGNORED_REASONS, RAW_REASONS, XDM_REASONS
+from capillary_adobe.settings import variable
+from capillary_adobe.state import Outcome
+from capillary_adobe_tests.docs.pages import PAGES, ROOT, anchors, commands, links, page, plain, rows, section
+
+OUR_VARIABLES = re.compile(r"\b(?:ADOBE|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|STATE)_[A-Z][A-Z_]*[A-Z]\b")
+# Every status that HTTP has, so that one treated in a way of its own is noticed.
+STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+
+
+def all_settings() -> list[type[BaseSettings]]:
+    classes = [found for found in vars(settings).values() if isinstance(found, type)]
+    return [found for found in classes if issubclass(found, BaseSettings) and found is not BaseSettings]
+
+
+def defaults() -> dict[str, str]:
+    """Each variable with its default, as the page writes it."""
+    found: dict[str, str] = {}
+    for cls in all_settings():
+        for name, field in cls.model_fields.items():
+            if field.is_required():
+                written = "required"
+            elif field.default is None:
+                written = "none"
+            else:
+                written = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+            found[variable(cls, name)] = written
+    return found
+
+
+def asset_graph() -> dg.AssetGraph:
+    return build_defs().resolve_asset_graph()
+
+
+def test_every_variable_is_described_once_with_its_default() -> None:
+    described = [(plain(row[0]), plain(row[2])) for row in rows(page("configuration.md")) if len(row) == 4]
+
+    assert len(dict(described)) == len(described)
+    assert dict(described) == defaults()
+
+
+@each_page
+def test_no_page_names_a_variable_that_does_not_exist(path: Path) -> None:
+    named = set(OUR_VARIABLES.findall(path.read_text("utf-8")))
+
+    assert named - set(defaults()) == set()
+
+
+@pytest.mark.parametrize(
+    ("heading", "reasons"),
+    [
+        ("## Quarantined lines", RAW_REASONS),
+        ("## Quarantined entities", XDM_REASONS),
+        ("## Ignored events", IGNORED_REASONS),
+        ("## Outcomes of delivery", dict.fromkeys(outcome.value for outcome in Outcome)),
+    ],
+)
+def test_troubleshooting_has_exactly_the_codes_of_the_code(heading: str, reasons: dict[str, object]) -> None:
+    described = [plain(row[0]) for row in rows(section(page("troubleshooting.md"), heading))]
+
+    assert sorted(described) == sorted(reasons)
+
+
+def test_every_quarantine_code_has_a_cure() -> None:
+    text = page("troubleshooting.md")
+    described = rows(section(text, "## Quarantined lines")) + rows(section(text, "## Quarantined entities"))
+
+    assert [row[0] for row in described if not (row[1] and row[3])] == []
+
+
+def test_troubleshooting_tells_the_reaction_to_each_status() -> None:
+    described = {row[0]: row[1] for row in rows(section(page("troubleshooting.md"), "## Answers of AEP"))}
+    server, other = described.pop("500 and above"), described.pop("any other")
+    told = {int(status): reaction for status, reaction in described.items()}
+
+    assert set(CURES) <= set(told)
+    assert {reaction_to(status).value for status in (500, 502, 503, 504, 599)} == {server}
+    assert {status: told.get(status, other) for status in STATUSES} == {
+        status: reaction_to(status).value for status in STATUSES
+    }
+
+
+@each_page
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = []
+    for target in links(path.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        if not found.is_file() or (anchor and anchor not in anchors(found.read_text("utf-8"))):
+            broken.append(target)
+
+    assert broken == []
+
+
+@each_page
+def test_commands_exist_with_their_options(path: Path) -> None:
+    unknown = []
+    for line in commands(path.read_text("utf-8")):
+        words = shlex.split(line) if re.match(r"(\S+/)?capillary-adobe\s", line) else []
+        if words and not exists(main, words[1:]):
+            unknown.append(line)
+
+    assert unknown == []
+
+
+def exists(command: click.Command, words: list[str]) -> bool:
+    """Whether a command line means something: subcommands down to the last, and only options that the last has."""
+    context = click.Context(command)
+    if words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        inner = command.get_command(context, words[0])
+        return inner is not None and exists(inner, words[1:])
+    known = {option for parameter in command.get_params(context) for option in parameter.opts}
+    return all(word.partition("=")[0] in known for word in words if word.startswith("-"))
+
+
+@each_page
+def test_make_targets_exist(path: Path) -> None:
+    targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {line.split()[1] for line in commands(path.read_text("utf-8")) if re.match(r"make \S", line)}
+
+    assert named - targets == set()
+
+
+def test_every_asset_is_described_for_the_operator() -> None:
+    described = [plain(row[0]) for row in rows(section(page("operating.md"), "## The assets"))]
+
+    assert sorted(described) == sorted(key.to_user_string() for key in asset_graph().get_all_asset_keys())
+
+
+def test_every_check_is_described_with_its_assets() -> None:
+    described = {
+        (plain(asset), plain(row[0]))
+        for row in rows(section(page("operating.md"), "## The checks"))
+        for asset in row[1].split(",")
+    }
+
+    assert described == {(key.asset_key.to_user_string(), key.name) for key in asset_graph().asset_check_keys}
