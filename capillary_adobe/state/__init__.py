@@ -4,23 +4,37 @@ Belongs here: the small facts that must survive a kill and be shared by every ru
 entities themselves (the lake). Each module holds one kind of fact; `State` opens the database they live in.
 """
 
+from capillary_adobe.state.batches import ReadBatches, SentBatch, SentBatches
 from capillary_adobe.state.claims import Claims, Place, Verdict
 from capillary_adobe.state.database import State, StateError
+from capillary_adobe.state.day_receipts import DayReceipts
 from capillary_adobe.state.microbatches import MicroBatch, MicroBatches
 from capillary_adobe.state.objects import WHOLE_DAY, LandedObjects, ReadObject
-from capillary_adobe.state.receipts import Outcome, Receipt, Receipts
+from capillary_adobe.state.outcomes import Detail, Fate, Known, Outcome, Route
+from capillary_adobe.state.pace import Paces, PaceView
+from capillary_adobe.state.receipts import Receipt, Receipts
 
 __all__ = [
     "WHOLE_DAY",
     "Claims",
+    "DayReceipts",
+    "Detail",
+    "Fate",
+    "Known",
     "LandedObjects",
     "MicroBatch",
     "MicroBatches",
     "Outcome",
+    "PaceView",
+    "Paces",
     "Place",
+    "ReadBatches",
     "ReadObject",
     "Receipt",
     "Receipts",
+    "Route",
+    "SentBatch",
+    "SentBatches",
     "State",
     "StateError",
     "Verdict",

@@ -76,6 +76,12 @@ class Claims:
             self._give_way(connection, day, object_ids, wanted, held)
         return [self._ruling(day, place, wanted, held, bytes.fromhex(key)[:KEY_BYTES]) for key, place in lines]
 
+    def days_of(self, event_keys: Sequence[str]) -> dict[str, str]:
+        """Landing day of each event that is known."""
+        by_short = {bytes.fromhex(key)[:KEY_BYTES]: key for key in event_keys}
+        with self._state.read() as connection:
+            return {by_short[short]: claim.day for short, claim in self._held(connection, list(by_short)).items()}
+
     def _ruling(
         self, day: str, place: Place, wanted: dict[bytes, Place], held: dict[bytes, _Claim], key: bytes
     ) -> Ruling:

@@ -68,11 +68,15 @@ receipts = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     # Fingerprint of the settings it went out under: inlet, organisation, schema, dataset, dataflow.
     sa.Column("target", sa.Text, nullable=False),
+    sa.Column("route", sa.Text, nullable=False, server_default="streaming"),
     sa.Column("accepted", sa.Integer, nullable=False),
+    # Until there is an answer, when it was sent.
     sa.Column("answered_ms", sa.BigInteger, nullable=False),
+    # Sendings of this content whose answer never came.
+    sa.Column("lost", sa.Integer, nullable=False, server_default="0"),
     sa.Column("http_status", sa.Integer),
     sa.Column("aep_id", sa.Text),
-    # 32 bytes an entity, then one letter an entity, then [code, detail] by place for those not accepted.
+    # 32 bytes an entity, then one letter an entity, then [code, words, cause] by place for those not accepted.
     sa.Column("ids", sa.LargeBinary, nullable=False),
     sa.Column("outcomes", sa.LargeBinary, nullable=False),
     sa.Column("details", sa.JSON, nullable=False),
@@ -122,6 +126,7 @@ class State:
                     # Two sessions that create the same table fail one another.
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
                 metadata.create_all(connection)
+                _add_new_columns(connection)
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise self._unusable(error) from error
         return engine
@@ -217,6 +222,17 @@ class State:
             f"The state database STATE_URL={self._shown} cannot be used ({cause}). Check that it is reachable, that its "
             "folder or schema belongs to the user that runs Dagster, and that there is free space."
         )
+
+
+def _add_new_columns(connection: sa.Connection) -> None:
+    """Bring tables of an older version up to date; columns are only ever added, each with a default."""
+    found = sa.inspect(connection)
+    for table in metadata.sorted_tables:
+        existing = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in existing:
+                described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {described}")
 
 
 def _lock_number(name: str) -> int:

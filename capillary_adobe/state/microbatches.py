@@ -108,9 +108,9 @@ class MicroBatches:
             )
 
     def unfinished(self, lane: Lane) -> list[MicroBatch]:
-        """Micro-batches asked for and not done, oldest first."""
+        """Micro-batches asked for and not done, those with the oldest events first; the ids of a lane sort by time."""
         query = _COLUMNS.where(microbatches.c.lane == lane, microbatches.c.done_ms.is_(None)).order_by(
-            microbatches.c.asked_ms, microbatches.c.batch_id
+            microbatches.c.day, microbatches.c.batch_id
         )
         with self._state.read() as connection:
             return [MicroBatch(**row) for row in connection.execute(query).mappings()]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from capillary_adobe.state import LandedObjects, MicroBatches, State, StateError
+from capillary_adobe.state import LandedObjects, MicroBatches, Receipts, State, StateError
 from capillary_adobe_tests.state.taking import DAY, NEXT_DAY, landed
 
 HOLD = """
@@ -164,3 +164,27 @@ def test_a_database_that_breaks_later_is_named(state: State) -> None:
         connection.execute(sa.text("DROP TABLE microbatches"))
     with pytest.raises(StateError, match="STATE_URL"):
         MicroBatches(state).unfinished("live")
+
+
+def test_a_database_of_an_older_version_gets_the_new_columns_and_keeps_its_receipts(url: str) -> None:
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+    kind = "BLOB" if url.startswith("sqlite") else "BYTEA"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE receipts (request_id TEXT PRIMARY KEY, day TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL, "
+            "accepted INTEGER NOT NULL, answered_ms BIGINT NOT NULL, http_status INTEGER, aep_id TEXT, "
+            f"ids {kind} NOT NULL, outcomes {kind} NOT NULL, details JSON NOT NULL)"
+        )
+        connection.execute(
+            sa.text("INSERT INTO receipts VALUES ('r', :day, 'events', 't', 1, 1, 207, 'a', :ids, :outcomes, '{}')"),
+            {"day": DAY, "ids": b"\x01" * 32, "outcomes": b"a"},
+        )
+    engine.dispose()
+    state = State(url)
+    (known,) = Receipts(state).of_day(DAY).known(["01" * 32])
+    assert known is not None
+    assert (known.outcome, known.attempts, known.doubtful) == ("accepted", 1, 0)
+    state.engine.dispose()
+    again = State(url)
+    assert len(Receipts(again).of_day(DAY)) == 1
+    again.engine.dispose()

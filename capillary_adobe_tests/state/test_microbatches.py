@@ -41,9 +41,8 @@ def test_lanes_are_apart_and_the_oldest_comes_first(register: MicroBatches) -> N
     for name in ("b", "a"):
         register.ask(micro(name))
     register.ask(micro("h", lane="history"))
-    asked = register.unfinished("live")
-    assert sorted(asked, key=lambda batch: (batch.asked_ms, batch.batch_id)) == asked
-    assert {batch.batch_id for batch in asked} == {"a", "b"}
+    # Not the one that was asked for first: its events may be the younger ones.
+    assert [batch.batch_id for batch in register.unfinished("live")] == ["a", "b"]
     assert open_ids(register, "history") == ["h"]
 
 
