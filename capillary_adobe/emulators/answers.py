@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from starlette.responses import Response
 
 from capillary_adobe.emulators.behaviour import AnswerShape
+from capillary_adobe.emulators.envelope import Refusal
 from capillary_adobe.emulators.wire import json_response
 
 _INLET_PROBLEM = "http://ns.adobe.com/adobecloud/problem/data-collection-service/inlet"
@@ -36,14 +37,20 @@ class Answers:
         xaction_id = self._transaction(received_ms)
         return json_response(200, {"inletId": self._inlet_id, "xactionId": xaction_id, "receivedTimeMs": received_ms})
 
-    def batch(self, received_ms: int, outcomes: Sequence[str | None]) -> Response:
-        """Several messages were taken or refused: for each, in order, the text of its refusal or None."""
+    def batch(
+        self, received_ms: int, outcomes: Sequence[Refusal | None], left_out: Collection[int] = frozenset()
+    ) -> Response:
+        """Several messages were taken or refused: for each, in order, its refusal or None.
+
+        The items of the messages at `left_out` are missing from the answer.
+        """
         batch_id = self._transaction(received_ms)
+        items = _items(self._shape, batch_id, outcomes)
         content = {
             "inletId": self._inlet_id,
             "batchId": batch_id,
             "receivedTimeMs": received_ms,
-            "responses": _items(self._shape, batch_id, outcomes),
+            "responses": [item for place, item in enumerate(items) if place not in left_out],
         }
         return json_response(207, content)
 
@@ -72,27 +79,29 @@ def problem(status: int, title: str, text: str) -> Response:
     )
 
 
-def _items(shape: AnswerShape, batch_id: str, outcomes: Sequence[str | None]) -> list[dict[str, Any]]:
+def _items(shape: AnswerShape, batch_id: str, outcomes: Sequence[Refusal | None]) -> list[dict[str, Any]]:
     match shape:
         case "tutorial":
-            return [_tutorial_item(f"{batch_id}:{index}", text) for index, text in enumerate(outcomes)]
+            return [_tutorial_item(f"{batch_id}:{index}", refusal) for index, refusal in enumerate(outcomes)]
         case "spec":
-            return [_spec_item(f"{batch_id}:{index}", text) for index, text in enumerate(outcomes)]
+            return [_spec_item(f"{batch_id}:{index}", refusal) for index, refusal in enumerate(outcomes)]
         case "sink":
             request_id = uuid.uuid4()
-            return [_sink_item(f"{request_id}-{index}", text) for index, text in enumerate(outcomes)]
+            return [_sink_item(f"{request_id}-{index}", refusal) for index, refusal in enumerate(outcomes)]
 
 
-def _tutorial_item(xaction_id: str, refusal: str | None) -> dict[str, Any]:
-    return {"xactionId": xaction_id} if refusal is None else {"statusCode": 400, "message": refusal}
+def _tutorial_item(xaction_id: str, refusal: Refusal | None) -> dict[str, Any]:
+    if refusal is None:
+        return {"xactionId": xaction_id}
+    return {"statusCode": refusal.status, "message": refusal.text}
 
 
-def _sink_item(xaction_id: str, refusal: str | None) -> dict[str, Any]:
+def _sink_item(xaction_id: str, refusal: Refusal | None) -> dict[str, Any]:
     item: dict[str, Any] = {"xactionId": xaction_id}
-    return item if refusal is None else item | {"status": 400, "message": refusal}
+    return item if refusal is None else item | {"status": refusal.status, "message": refusal.text}
 
 
-def _spec_item(xaction_id: str, refusal: str | None) -> dict[str, Any]:
+def _spec_item(xaction_id: str, refusal: Refusal | None) -> dict[str, Any]:
     # The specification gives every item an id and is silent on failures: those carry the tutorial's fields beside it.
     item: dict[str, Any] = {"xactionId": xaction_id}
-    return item if refusal is None else item | {"statusCode": 400, "message": refusal}
+    return item if refusal is None else item | {"statusCode": refusal.status, "message": refusal.text}

@@ -7,6 +7,7 @@ themselves (`answers`) and the organisation that is played (`tenant`).
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,11 @@ class Behaviour:
 
     `answer_shape` picks one of three forms that Adobe's own sources give to the items of a 207 answer: its tutorial,
     the test data of its Kafka sink, or its OpenAPI specification.
+
+    `batch_seconds` is the time from the completion of a batch to its final status; `synonyms` picks the other two of
+    Adobe's four words for that status, `active` and `failure`. `validate` checks streamed messages after the answer,
+    in windows of `validation_seconds`; `validation_errors_key` picks the other of two documented forms of what is then
+    said about each. `records_per_file` divides the files of failed records and of row errors.
     """
 
     answer_shape: AnswerShape = "tutorial"
@@ -26,6 +32,26 @@ class Behaviour:
     max_requests_per_second: float = 0
     max_records_per_second: float = 0
     latency_seconds: float = 0
+    batch_seconds: float = 1.0
+    batches_per_minute: int = 0
+    max_files: int = 25_000
+    max_file_bytes: int = 256_000_000
+    max_part_bytes: int = 512_000_000
+    synonyms: bool = False
+    validate: bool = True
+    validation_seconds: float = 0.5
+    validation_errors_key: bool = False
+    records_per_file: int = 5_000
+
+    @property
+    def good_status(self) -> str:
+        """The final status of a batch that was ingested."""
+        return "active" if self.synonyms else "success"
+
+    @property
+    def bad_status(self) -> str:
+        """The final status of a batch that was not."""
+        return "failure" if self.synonyms else "failed"
 
 
 class Rate:
@@ -52,3 +78,23 @@ class Rate:
         now = time.monotonic()
         self._credit = min(self._capacity, self._credit + (now - self._filled_at) * self._per_second)
         self._filled_at = now
+
+
+class Allowance:
+    """So many in any 60 seconds."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._taken: deque[float] = deque()
+
+    def take(self) -> bool:
+        """Use one, or say no."""
+        if not self._per_minute:
+            return True
+        now = time.monotonic()
+        while self._taken and self._taken[0] <= now - 60:
+            self._taken.popleft()
+        if len(self._taken) >= self._per_minute:
+            return False
+        self._taken.append(now)
+        return True

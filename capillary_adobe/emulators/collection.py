@@ -1,7 +1,8 @@
 """The collection endpoints: one message or many messages for an inlet.
 
 Belongs here: which checks a request passes, in which order, and what becomes of its messages. Does not belong here: the
-checks of one message (`envelope`), the layout of the answers (`answers`), the keeping of entities (`accepted`).
+checks of one message (`envelope`), the layout of the answers (`answers`), the keeping of entities (`accepted`), the
+validation that follows the answer (`validation`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from starlette.responses import Response
 from capillary_adobe.emulators.accepted import AcceptedEntities
 from capillary_adobe.emulators.answers import Answers, problem
 from capillary_adobe.emulators.behaviour import Behaviour, Rate
-from capillary_adobe.emulators.envelope import Inlet, Message
+from capillary_adobe.emulators.envelope import Inlet, Message, Refusal
+from capillary_adobe.emulators.fault_layer import hit_of
 from capillary_adobe.emulators.ims import Tokens
+from capillary_adobe.emulators.lake_count import Place
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import media_type, read_body
 
@@ -29,6 +32,8 @@ MAX_REQUEST_BYTES = 1_000_000
 
 _MALFORMED = "Request body is not valid JSON"
 _NO_MESSAGES = "Request body has no messages array"
+_FAULTS = {400: "Message has unknown xdm format", 429: "Too many requests", 503: "Service is unavailable"}
+_OTHER_FAULT = "Message was not taken"
 _SYNC_PARAMETERS = ("syncValidation", "synchronousValidation")
 
 
@@ -40,6 +45,7 @@ class Collection:
         self._latency_seconds = behaviour.latency_seconds
         self._tokens = tokens
         self._accepted = accepted
+        self._place: Place = "waiting" if behaviour.validate else "lake"
         self._inlet = Inlet(tenant)
         self._answers = Answers(tenant.inlet_id, behaviour.answer_shape)
         self._requests = Rate(behaviour.max_requests_per_second)
@@ -55,7 +61,7 @@ class Collection:
         """`POST /collection/batch/{inlet}`: the body holds an array of messages."""
         return await self._answer(request, self._take_many)
 
-    async def _answer(self, request: Request, take: Callable[[Any], Response]) -> Response:
+    async def _answer(self, request: Request, take: Callable[[Request, Any], Response]) -> Response:
         body = await read_body(request, MAX_REQUEST_BYTES)
         await asyncio.sleep(self._latency_seconds)
         response = self._turned_away(request) or self._receive(request, body, take)
@@ -74,7 +80,7 @@ class Collection:
             return _too_many()
         return None
 
-    def _receive(self, request: Request, body: bytes | None, take: Callable[[Any], Response]) -> Response:
+    def _receive(self, request: Request, body: bytes | None, take: Callable[[Request, Any], Response]) -> Response:
         if media_type(request) != "application/json":
             return problem(415, "Unsupported Media Type", "A valid content-type must be specified")
         if body is None:
@@ -85,30 +91,36 @@ class Collection:
             content = orjson.loads(body)
         except orjson.JSONDecodeError:
             return self._answers.refused(_MALFORMED)
-        return take(content)
+        return take(request, content)
 
-    def _take_one(self, content: Any) -> Response:
+    def _take_one(self, _request: Request, content: Any) -> Response:
         if not self._records.take(1):
             return _too_many()
         received_ms = _now_ms()
-        (refusal,) = self._keep([content], received_ms)
-        return self._answers.accepted(received_ms) if refusal is None else self._answers.refused(refusal)
+        (refusal,) = self._keep([self._inlet.check(content)], received_ms)
+        return self._answers.accepted(received_ms) if refusal is None else self._answers.refused(refusal.text)
 
-    def _take_many(self, content: Any) -> Response:
+    def _take_many(self, request: Request, content: Any) -> Response:
         messages = content.get("messages") if isinstance(content, dict) else None
         if not isinstance(messages, list):
             return self._answers.refused(_NO_MESSAGES)
         if not self._records.take(len(messages)):
             return _too_many()
         received_ms = _now_ms()
-        return self._answers.batch(received_ms, self._keep(messages, received_ms))
-
-    def _keep(self, messages: list[Any], received_ms: int) -> list[str | None]:
+        hit = hit_of(request, "partial", "short_items")
+        places = hit.places(len(messages)) if hit else set()
+        if hit and hit.fault.kind == "partial":
+            refusal = Refusal(_FAULTS.get(hit.fault.status, _OTHER_FAULT), hit.fault.status)
+            outcomes = [refusal if at in places else self._inlet.check(message) for at, message in enumerate(messages)]
+            return self._answers.batch(received_ms, self._keep(outcomes, received_ms))
         outcomes = [self._inlet.check(message) for message in messages]
+        return self._answers.batch(received_ms, self._keep(outcomes, received_ms), places)
+
+    def _keep(self, outcomes: list[Message | Refusal], received_ms: int) -> list[Refusal | None]:
         taken = [outcome for outcome in outcomes if isinstance(outcome, Message)]
-        self._accepted.add(taken, received_ms)
+        self._accepted.add(taken, received_ms, self._place)
         self.rejected_messages += len(outcomes) - len(taken)
-        return [None if isinstance(outcome, Message) else outcome.text for outcome in outcomes]
+        return [None if isinstance(outcome, Message) else outcome for outcome in outcomes]
 
 
 def _too_many() -> Response:

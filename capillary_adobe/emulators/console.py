@@ -6,6 +6,7 @@ client of AEP may use these addresses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -17,12 +18,15 @@ from starlette.responses import HTMLResponse, Response
 
 from capillary_adobe.emulators.accepted import AcceptedEntities
 from capillary_adobe.emulators.collection import Collection
+from capillary_adobe.emulators.gateway import Gateway
 from capillary_adobe.emulators.ims import IdentityService
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import json_response
 
 DEFAULT_PAGE = 1000
 LARGEST_PAGE = 10_000
+
+_FIGURES = ("accepted", "distinct", "duplicates", "rejected_messages", "failed_later")
 
 _PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
@@ -31,13 +35,19 @@ class Console:
     """The three addresses."""
 
     def __init__(
-        self, tenant: Tenant, accepted: AcceptedEntities, collection: Collection, ims: IdentityService
+        self,
+        tenant: Tenant,
+        accepted: AcceptedEntities,
+        collection: Collection,
+        ims: IdentityService,
+        gateway: Gateway,
     ) -> None:
         self._names = {tenant.events_dataset_id: "events", tenant.profiles_dataset_id: "profiles"}
         self._tenant = tenant
         self._accepted = accepted
         self._collection = collection
         self._ims = ims
+        self._gateway = gateway
 
     async def page(self, _request: Request) -> Response:
         """`GET /`."""
@@ -49,8 +59,9 @@ class Console:
         ]
         requests = [("collection", *item) for item in sorted(summary["requests"].items())]
         tokens = [("token", *item) for item in sorted(summary["tokens"].items())]
-        latest = [(glance.event_type, glance.timestamp, glance.entity_id) for glance in reversed(self._accepted.latest)]
-        values = {name: summary[name] for name in ("accepted", "distinct", "duplicates", "rejected_messages")}
+        platform = [("platform", *item) for item in sorted(summary["platform"].items())]
+        latest = [(glance.event_type, glance.timestamp, glance.entity_id) for glance in self._accepted.latest()]
+        values = {name: summary[name] for name in _FIGURES} | {"in_lake": summary["in_lake"]["records"]}
         return HTMLResponse(
             _PAGE.substitute(
                 values,
@@ -58,7 +69,7 @@ class Console:
                 sandbox=escape(self._tenant.sandbox_name),
                 by_event_type=_rows(by_event_type),
                 by_dataset=_rows(by_dataset),
-                requests=_rows(requests + tokens),
+                requests=_rows(requests + tokens + platform),
                 latest=_rows(latest),
             )
         )
@@ -77,19 +88,16 @@ class Console:
         return Response(b"[" + b",".join(lines) + b"]", media_type="application/json")
 
     def _summary(self) -> dict[str, Any]:
-        return {
-            "accepted": self._accepted.accepted,
-            "duplicates": self._accepted.duplicates,
-            "distinct": self._accepted.distinct,
-            "by_event_type": dict(self._accepted.event_types),
-            "by_dataset": {
-                dataset_id: {"accepted": count.accepted, "distinct": len(count.seen), "duplicates": count.duplicates}
-                for dataset_id, count in self._accepted.datasets.items()
-            },
-            "requests": {str(status): count for status, count in self._collection.answers.items()},
+        return self._accepted.figures() | {
+            "requests": _by_status(self._collection.answers),
             "rejected_messages": self._collection.rejected_messages,
-            "tokens": {str(status): count for status, count in self._ims.answers.items()},
+            "tokens": _by_status(self._ims.answers),
+            "platform": _by_status(self._gateway.answers),
         }
+
+
+def _by_status(answers: Counter[int]) -> dict[str, int]:
+    return {str(status): count for status, count in answers.items()}
 
 
 def _whole_number(request: Request, name: str, default: int) -> int | None:

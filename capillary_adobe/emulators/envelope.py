@@ -15,6 +15,8 @@ from capillary_adobe.emulators.tenant import Dataset, Tenant
 
 _CONTENT_TYPES = frozenset(f"application/vnd.adobe.xed-full+json;version={version}" for version in ("1", "1.0"))
 
+_USUAL_HEADER = frozenset({"schemaRef", "imsOrgId", "datasetId", "flowId"})
+
 _NO_HEADER = "The 'header' field is mandatory. Provide a valid 'header' value and try again."
 _WRONG_ORG = "Message has an absent or wrong ims org in the header"
 _UNKNOWN_FORMAT = "Message has unknown xdm format"
@@ -27,17 +29,21 @@ _NO_TIMESTAMP = "Payload xdmEntity is missing timestamp"
 
 
 class Message(NamedTuple):
-    """A message that passed: the dataset it goes to, and the entity, also as JSON text."""
+    """A message that passed: the dataset it goes to, the entity, also as JSON text, and as such what else its header
+    held beyond what any header holds.
+    """
 
     dataset_id: str
     entity: dict[str, Any]
     text: bytes
+    header: bytes = b""
 
 
 class Refusal(NamedTuple):
     """A message that did not pass, and why."""
 
     text: str
+    status: int = 400
 
 
 class Inlet:
@@ -64,11 +70,13 @@ class Inlet:
             return self._refusal(_UNKNOWN_DATASET)
         if fault := _target_fault(dataset, schema_id, header) or _entity_fault(dataset, body.get("xdmEntity")):
             return self._refusal(fault)
-        return self._message(dataset, body["xdmEntity"])
+        return self._message(dataset, header, body["xdmEntity"])
 
-    def _message(self, dataset: Dataset, entity: dict[str, Any]) -> Message | Refusal:
+    def _message(self, dataset: Dataset, header: dict[str, Any], entity: dict[str, Any]) -> Message | Refusal:
+        more = {name: value for name, value in header.items() if name not in _USUAL_HEADER}
         try:
-            return Message(dataset.dataset_id, entity, orjson.dumps(entity))
+            text = orjson.dumps(entity)
+            return Message(dataset.dataset_id, entity, text, orjson.dumps(more) if more else b"")
         except orjson.JSONEncodeError:  # nested deeper than can be written, although it could be read
             return self._refusal(_UNKNOWN_FORMAT)
 

@@ -1,7 +1,7 @@
 """The identity service: gives out access tokens for client credentials and knows its own again.
 
 Belongs here: the token endpoint with its errors, and the tokens. Does not belong here: what a call without a valid
-token is answered (`collection`).
+token is answered (`collection`, `gateway`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Tokens:
     """Signed tokens that carry their own expiry.
 
     They are not kept anywhere: a token stays valid over a restart of the emulator, as it would over one of the real
-    service, and any number of them costs no memory.
+    service, and any number of them costs no memory. Those that were revoked are known until the emulator stops.
     """
 
     def __init__(self, tenant: Tenant, seconds: int) -> None:
@@ -38,6 +38,7 @@ class Tokens:
         self._seconds = seconds
         self._key = hashlib.sha256(tenant.client_secret.encode()).digest()
         self._head = _encode({"alg": "HS256", "typ": "JWT"})
+        self._revoked: set[str] = set()
 
     def issue(self) -> str:
         """A new token."""
@@ -52,12 +53,18 @@ class Tokens:
         return (signed + b"." + self._signature(signed)).decode()
 
     def valid(self, token: str) -> bool:
-        """Whether the token is one of this organisation's and has not expired."""
+        """Whether the token is one of this organisation's and has neither expired nor been revoked."""
+        if token in self._revoked:
+            return False
         signed, _, signature = token.encode().rpartition(b".")
         if not hmac.compare_digest(signature, self._signature(signed)):
             return False
         claims = orjson.loads(urlsafe_b64decode(signed.rpartition(b".")[2]))
         return claims["expires_at"] > time.time()
+
+    def revoke(self, token: str) -> None:
+        """Let the token count no more."""
+        self._revoked.add(token)
 
     def _signature(self, signed: bytes) -> bytes:
         return urlsafe_b64encode(hmac.digest(self._key, signed, "sha256"))

@@ -7,6 +7,7 @@ any one endpoint means by them.
 from __future__ import annotations
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +27,18 @@ async def read_body(request: Request, limit: int) -> bytes | None:
         else:
             chunks.clear()
     return b"".join(chunks) if size <= limit else None
+
+
+async def drain(request: Request) -> None:
+    """Read the body to its end and forget it."""
+    async for _ in request.stream():
+        pass
+
+
+def bearer_token(headers: Headers) -> str:
+    """The token that a request presents; empty where it presents none of this kind."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def media_type(request: Request) -> str:

@@ -84,10 +84,10 @@ class Client:
             f"{self.base_url}/collection/{self.tenant.inlet_id}", json=message, headers=self.headers()
         )
 
-    def send_many(self, *messages: Any) -> requests.Response:
+    def send_many(self, *messages: Any, timeout: float | None = None) -> requests.Response:
         """Post messages as one batch."""
         url = f"{self.base_url}/collection/batch/{self.tenant.inlet_id}"
-        return self._session.post(url, json={"messages": list(messages)}, headers=self.headers())
+        return self._session.post(url, json={"messages": list(messages)}, headers=self.headers(), timeout=timeout)
 
     def get(self, path: str, **params: object) -> requests.Response:
         """Read one of the emulator's own addresses."""

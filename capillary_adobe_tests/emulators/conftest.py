@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import requests
 
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator, Tenant
 from capillary_adobe_tests.emulators.client import Client, StartEmulator
+from capillary_adobe_tests.emulators.platform_client import Platform, running
 
 
 @pytest.fixture
@@ -52,3 +53,16 @@ def client(shared_emulator: RunningEmulator) -> Iterator[Client]:
 def alone(start: StartEmulator) -> Client:
     """The only client of an emulator with nothing in it."""
     return start()
+
+
+@pytest.fixture
+def platform(client: Client) -> Platform:
+    """The Platform API of an emulator that other tests use too."""
+    return Platform(client)
+
+
+@pytest.fixture
+def swift(store: Path) -> Iterator[Callable[..., Platform]]:
+    """Start an emulator of one's own that loses no time, and give its Platform API."""
+    with ExitStack() as stack:
+        yield lambda **behaviour: stack.enter_context(running(store, **behaviour))
