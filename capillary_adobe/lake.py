@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from capillary_adobe.pump import Pump
@@ -168,9 +169,14 @@ class Lake:
             stored = [name for name in file.schema_arrow.names if name in wanted]
             # Files that a removal has rewritten hold their texts as views, which no filter takes.
             declared = pa.schema([table.schema.field(name) for name in [*stored, "day"]])
+            later = [field for field in table.schema if field.name in wanted and field.name not in {*stored, "day"}]
             for batch in file.iter_batches(batch_size=_rows_at_once(file), columns=stored):
                 of_day = pa.array([day] * batch.num_rows, pa.string())
-                yield pa.Table.from_batches([batch]).append_column("day", of_day).cast(declared)
+                rows = pa.Table.from_batches([batch]).append_column("day", of_day).cast(declared)
+                for field in later:
+                    # The file is of a version that did not have the column yet.
+                    rows = rows.append_column(field, pa.nulls(batch.num_rows, field.type))
+                yield rows
 
     def table(self, table: Table, part: Slice, columns: list[str]) -> pa.Table:
         """Read rows that are known to be few, or few columns of many."""
@@ -251,7 +257,7 @@ class Lake:
     def _open_or_create(self, table: Table) -> DeltaTable:
         existing = self._open(table)
         if existing is not None:
-            return existing
+            return self._with_new_columns(table, existing)
         try:
             self._create(table)
         except (DeltaError, OSError) as error:
@@ -261,6 +267,21 @@ class Lake:
                 raise self._unusable(table, error) from error
             return created
         return DeltaTable(self.uri(table))
+
+    def _with_new_columns(self, table: Table, delta: DeltaTable) -> DeltaTable:
+        """A table of an older version gets the columns that have come since; only optional ones are ever added."""
+        present = {field.name for field in delta.schema().fields}
+        missing = [column for column in table.columns if column.name not in present and not column.required]
+        if missing:
+            schema = pa.schema([pa.field(column.name, column.type) for column in missing])
+            try:
+                delta.alter.add_columns(DeltaSchema.from_arrow(schema).fields)
+            except CommitFailedError:
+                # Another writer was first.
+                delta = DeltaTable(self.uri(table))
+            except (DeltaError, OSError) as error:
+                raise self._unusable(table, error) from error
+        return delta
 
     def _create(self, table: Table) -> None:
         """Make the empty table aside and put it in place whole.

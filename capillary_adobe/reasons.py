@@ -42,6 +42,19 @@ XDM_REASONS = {
     "not_conformant": "The schema is violated in another way.",
 }
 
+AEP_REASONS = {
+    "aep_field_missing": "AEP misses a field that the dataset's schema demands.",
+    "aep_wrong_type": "AEP's schema has another type for a value.",
+    "aep_wrong_format": "AEP cannot read a date-time, e-mail or URI.",
+    "aep_wrong_pattern": "A text does not match the pattern in AEP's schema.",
+    "aep_out_of_range": "A number or length lies outside the bounds in AEP's schema.",
+    "aep_not_in_enum": "AEP's schema does not list the value.",
+    "aep_unknown_field": "AEP's schema does not have the field.",
+    "aep_unreadable_row": "AEP could not read the row of a batch.",
+    "aep_too_large": "The entity alone is larger than AEP takes.",
+    "aep_refused": "AEP refused the entity for another reason; its own words are in the detail.",
+}
+
 IGNORED_REASONS = {
     "no_person": "The event is about no person: configuration, a card without its customer.",
     "group": "The event is about a group of customers.",

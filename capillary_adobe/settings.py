@@ -185,6 +185,45 @@ class AdobeSettings(TenantSettings):
         ge=0,
         description="How long one request is repeated before its entities stay pending for the next run.",
     )
+    batch_from_entities: int = Field(
+        default=20_000,
+        ge=1,
+        description="Entities still to be sent from which on a run outside the live lane uses batch ingestion.",
+    )
+    batch_file_bytes: int = Field(
+        default=128 * 2**20, ge=10_000, le=512_000_000, description="Size at which a file of a batch is closed."
+    )
+    batch_max_files: int = Field(
+        default=10_000, ge=1, le=25_000, description="Most files in one batch; AEP advises 10,000 and refuses 25,000."
+    )
+    batch_max_bytes: int = Field(
+        default=100 * 2**30,
+        ge=10_000,
+        le=2**40,
+        description="Most bytes in one batch; AEP advises 100 GB, refuses 1 TB.",
+    )
+    batch_put_bytes: int = Field(
+        default=256_000_000,
+        ge=1,
+        le=256_000_000,
+        description="Largest file that goes in one piece; AEP's gateway takes 256 MB. Larger ones go in parts.",
+    )
+    batch_part_bytes: int = Field(
+        default=64 * 2**20, ge=1, le=512_000_000, description="Size of one part of a file that goes in parts."
+    )
+    batches_per_day: int = Field(
+        default=90,
+        ge=0,
+        description="Most batches created in a UTC day; Profile takes 90 a day and sandbox. 0 means no limit.",
+    )
+    batch_error_percent: int = Field(
+        default=5, ge=0, le=100, description="Share of bad rows up to which AEP takes the others of their batch."
+    )
+    batch_wait_seconds: float = Field(
+        default=300,
+        ge=0,
+        description="How long a run waits for AEP to ingest a batch; later the verdict is read by `verdict_sensor`.",
+    )
 
     @computed_field
     @property
@@ -192,6 +231,20 @@ class AdobeSettings(TenantSettings):
         """The inlet's address for several messages at once."""
         head, _, inlet = self.inlet_url.rpartition("/")
         return f"{head}/batch/{inlet}"
+
+
+class VerdictSettings(BaseSettings):
+    """How AEP's later verdict is read back; apart, so that the code location loads before AEP is set up."""
+
+    model_config = _environment("ADOBE_VERDICT_")
+
+    seconds: int = Field(default=300, ge=5, description="Time between two looks at AEP's failed batches.")
+    days: int = Field(
+        default=7,
+        ge=1,
+        le=30,
+        description="Age of a failed batch up to which it is read; AEP keeps diagnostics 30 days.",
+    )
 
 
 class Thresholds(BaseSettings):

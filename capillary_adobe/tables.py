@@ -136,11 +136,15 @@ INGESTION_STATUS = Table(
         Column("status", _TEXT, "`accepted`, `rejected`, `failed` or `pending`"),
         Column("code", _COUNT, "HTTP status or AEP's status of the message", required=False),
         Column("detail", _TEXT, "AEP's words, or why the entity is still pending", required=False),
-        Column("request_id", _TEXT, "Request that carried it last", required=False),
-        Column("aep_id", _TEXT, "Id of the receipt at AEP", required=False),
-        Column("attempts", _COUNT, "Requests that carried it so far"),
+        Column("request_id", _TEXT, "Request, file of a batch or verdict that brought it there", required=False),
+        Column("aep_id", _TEXT, "Id of the receipt or of the batch at AEP", required=False),
+        Column("attempts", _COUNT, "Requests and files that carried it so far"),
         _LANDED,
-        Column("answered_ms", _MOMENT, "When AEP answered, epoch ms", required=False),
+        Column(
+            "answered_ms", _MOMENT, "When AEP answered, epoch ms; without an answer, when it was sent", required=False
+        ),
+        Column("cause", _TEXT, "Why AEP refused it, as `capillary-adobe replay --cause` takes it", required=False),
+        Column("doubtful", _COUNT, "Sendings whose answer was lost, so that AEP may have taken them", required=False),
     ),
 )
 
@@ -150,7 +154,7 @@ QUARANTINE = Table(
         _DAY,
         _BATCH,
         _LANE,
-        Column("stage", _TEXT, "`raw` for a line, `xdm` for an entity"),
+        Column("stage", _TEXT, "`raw` for a line, `xdm` for an entity, `aep` for an entity that AEP refused"),
         Column("code", _TEXT, "Reason code; docs/troubleshooting.md has the cure of each"),
         Column("detail", _TEXT, "Plain words, without values"),
         Column("pointer", _TEXT, "Place within the record, a JSON pointer", required=False),

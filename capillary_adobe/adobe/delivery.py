@@ -1,180 +1,145 @@
-"""Delivery: every entity of a slice sent once, with a durable receipt for each request.
+"""Delivery: every entity of a slice sent once, by the lane that suits it.
 
-Belongs here: choosing what is still to be sent, several requests in flight, receipts, when to stop. Does not belong
-here: one request's fate (`inlet.py`) and the table of outcomes (`status.py`).
+Belongs here: what is still to be sent, and the choice between streaming and batches. Does not belong here: the lanes
+themselves (`streaming.py`, `batch_lane.py`) and the table of outcomes (`status.py`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
-from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError
-from capillary_adobe.adobe.inlet import Inlet, Settle, Settled
+from capillary_adobe.adobe.batch_lane import BatchLane
+from capillary_adobe.adobe.counts import DeliveryCounts
+from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.messages import Message
-from capillary_adobe.adobe.pacing import Pacer
+from capillary_adobe.adobe.pacing import Limits, Pacer
+from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.streaming import Streaming
 from capillary_adobe.adobe.token import AccessToken
-from capillary_adobe.settings import AdobeSettings
-from capillary_adobe.state import Outcome, Receipt, Receipts, State
-from capillary_adobe.state.receipts import DayReceipts
+from capillary_adobe.settings import AdobeSettings, Lane
+from capillary_adobe.state import DayReceipts, Receipts, SentBatches, State
 
-# Requests that AEP answered and of which it took nothing, in a row from the start, before delivery gives up: with the
-# wrong organisation or dataset every message is refused, and that must not condemn a whole day.
-_REFUSED_IN_A_ROW = 3
+Route = Literal["streaming", "batch"]
+ChosenRoute = Literal["auto", "streaming", "batch"]
+INLET = "inlet"
+"""The name under which the inlet's pace is shared."""
+
+Entities = Callable[[list[str]], Iterable[pa.RecordBatch]]
+"""Reads the entities of a slice anew at each call: the wanted ones of the columns of `xdm_events`."""
 
 
-@dataclass
-class DeliveryCounts:
-    """What a run sent."""
+@dataclass(frozen=True)
+class Work:
+    """Entities of one landing day to deliver; live work comes before history's where the quota is short.
 
-    sent: int = 0
-    requests: int = 0
-    bytes: int = 0
-    already_settled: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    With `only`, none but the entities of these ids are looked at.
+    """
+
+    day: str
+    entities: Entities
+    lane: Lane = "live"
+    route: ChosenRoute = "auto"
+    only: frozenset[str] | None = None
+
+    def wants(self, id_: str) -> bool:
+        """Whether the work is about this entity."""
+        return self.only is None or id_ in self.only
 
 
 class Delivery:
-    """The streaming lane of the events dataset."""
+    """Delivers to the events dataset; the caller holds the day's lock."""
 
-    def __init__(self, settings: AdobeSettings, state: State) -> None:
+    def __init__(
+        self,
+        settings: AdobeSettings,
+        state: State,
+        token: AccessToken | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
+        self._clock = clock
+        self._state = state
+        self._token = token or AccessToken(settings)
         self._receipts = Receipts(state)
-        self._stopping = threading.Event()
-        pacer = Pacer(settings.max_requests_per_second, settings.max_records_per_second)
-        self._inlet = Inlet(settings, AccessToken(settings), pacer, self._stopping)
 
-    def deliver(self, day: str, entities: Iterable[pa.RecordBatch], progress: Callable[[str], None]) -> DeliveryCounts:
-        """Send the entities (columns `id` and `entity`) that have no final outcome yet.
+    def deliver(self, work: Work, progress: Callable[[str], None]) -> DeliveryCounts:
+        """Send the entities whose outcome is open.
 
         Raises:
             PermanentDeliveryError: AEP refuses for a reason that a person must remove.
-            TransientDeliveryError: AEP was down or throttling for longer than the retry budget.
+            TransientDeliveryError: AEP was down or throttling for longer than the retry budget, or a quota is used up.
         """
-        self._stopping.clear()
-        book = _Book(day, self._receipts, self._inlet.target, self._stopping)
-        unsettled = _unsettled(entities, self._receipts.of_day(day), book.counts)
-        requests = self._inlet.envelope.pack(unsettled, self._settings.max_request_bytes)
-        for _ in self._send_all(requests, book.settle):
-            progress(f"{book.counts.sent} entities sent in {book.counts.requests} requests")
-        book.close()
-        return book.counts
-
-    def _send_all(self, requests: Iterator[list[Message]], settle: Settle) -> Iterator[None]:
-        """Send, as many requests in flight as there are connections; yields when one of them is settled."""
-        connections = self._settings.connections
-        with ThreadPoolExecutor(connections, thread_name_prefix="inlet") as pool:
-            flying: set[Future[None]] = set()
+        counts = DeliveryCounts()
+        batches = BatchLane(self._settings, self._state, Platform(self._settings, self._token))
+        problem: DeliveryError | None = None
+        if work.lane != "live" and work.only is None:
+            # A live micro-batch does not wait for what history has under way.
             try:
-                for messages in requests:
-                    if self._stopping.is_set():
-                        break
-                    flying.add(pool.submit(self._inlet.send, messages, settle))
-                    if len(flying) >= connections:
-                        done, flying = wait(flying, return_when=FIRST_COMPLETED)
-                        yield from (future.result() for future in done)
-                while flying:
-                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            finally:
-                # Those still in flight end with the answer they wait for, and are not repeated.
-                self._stopping.set()
-
-
-class _Book:
-    """Receipts and counts of one delivery; written to by every connection."""
-
-    def __init__(self, day: str, receipts: Receipts, target: str, stopping: threading.Event) -> None:
-        self.counts = DeliveryCounts()
-        self._day = day
-        self._receipts = receipts
-        self._target = target
-        self._stopping = stopping
-        self._lock = threading.Lock()
-        self._refused: list[Settled] = []
-        self._stop: DeliveryError | None = None
-
-    def settle(self, settled: Settled) -> None:
-        """Note outcomes, durably before anything else is done with them."""
-        with self._lock:
-            self._record(settled, condemn=not settled.all_refused)
-            if settled.http_status is not None:
-                self.counts.requests += 1
-                self.counts.sent += len(settled.messages)
-                self.counts.bytes += sum(len(message.entity) for message in settled.messages)
-            self.counts.outcomes.update(settled.outcomes)
-            if settled.all_refused:
-                self._refused.append(settled)
-            self._stop = self._stop or settled.stop
-            hopeless = len(self._refused) >= _REFUSED_IN_A_ROW and not self.counts.outcomes[Outcome.ACCEPTED]
-            if self._stop is not None or hopeless:
-                self._stopping.set()
-
-    def close(self) -> None:
-        """Condemn the records of refused requests if AEP took others under the same settings; else blame the settings.
-
-        Raises:
-            DeliveryError: delivery stopped, or nothing was taken.
-        """
-        condemn = bool(self._refused) and self._settings_are_sound()
-        if condemn:
-            for settled in self._refused:
-                self._record(settled, condemn=True)
-        if self._stop is not None:
-            raise self._stop
-        if self._refused and not condemn:
-            code, words = self._refused[0].details[0]
-            raise PermanentDeliveryError(
-                f"AEP refuses every message ({code}: {words}). Nothing was taken, so a setting is more likely wrong than the "
-                "records: compare ADOBE_ORG_ID, ADOBE_EVENTS_SCHEMA_ID, ADOBE_EVENTS_DATASET_ID and ADOBE_EVENTS_FLOW_ID "
-                "with the sandbox. The entities are kept and sent again by the next run."
+                batches.judge_open(work.day, counts, progress)
+            except DeliveryError as error:
+                # A batch that is stuck at AEP holds up none of the others.
+                problem = error
+        route = route_of(self._settings, self._state, work)
+        if route == "batch":
+            batches.send(
+                work.day,
+                lambda: _messages(work.entities(["id", "entity"])),
+                lambda: self._unsettled(work, DeliveryCounts()),
+                counts,
+                progress,
             )
+        else:
+            self._stream(work, counts, progress)
+        if problem is not None:
+            raise problem
+        return counts
 
-    def _settings_are_sound(self) -> bool:
-        """Whether AEP has taken an entity in this run, or did before while only a request or two are refused now.
+    def _stream(self, work: Work, counts: DeliveryCounts, progress: Callable[[str], None]) -> None:
+        limits = Limits(self._settings.max_requests_per_second, self._settings.max_records_per_second)
+        pacer = Pacer(self._state, INLET, limits, work.lane, self._clock)
+        streaming = Streaming(self._settings, self._state, self._token, pacer)
+        streaming.send(work.day, self._unsettled(work, counts), counts, progress)
 
-        A lone bad record on a quiet feed would else be blamed on the settings for ever; a dataset that was removed at AEP
-        refuses request after request.
-        """
-        if self.counts.outcomes[Outcome.ACCEPTED]:
-            return True
-        return len(self._refused) < _REFUSED_IN_A_ROW and self._receipts.accepted_under(self._target)
-
-    def _record(self, settled: Settled, *, condemn: bool) -> None:
-        """Store the receipt; a request that nobody answered has none.
-
-        Whose fault it is that a whole request is refused shows at the end; until then it is a failure, sent again.
-        """
-        if settled.http_status is None:
-            return
-        outcomes = settled.outcomes if condemn else [Outcome.FAILED] * len(settled.outcomes)
-        self._receipts.record(
-            Receipt(
-                request_id=settled.request_id,
-                day=self._day,
-                kind="events",
-                target=self._target,
-                ids=[message.id for message in settled.messages],
-                outcomes=outcomes,
-                http_status=settled.http_status,
-                aep_id=settled.aep_id,
-                details=settled.details,
-            )
-        )
+    def _unsettled(self, work: Work, counts: DeliveryCounts) -> Iterator[Message]:
+        known = self._receipts.of_day(work.day)
+        for batch in work.entities(["id", "entity"]):
+            wanted = to_send(work, known, batch)
+            counts.already_settled += batch.num_rows - sum(wanted)
+            yield from (message for message, send in zip(_messages([batch]), wanted, strict=True) if send)
 
 
-def _unsettled(entities: Iterable[pa.RecordBatch], known: DayReceipts, counts: DeliveryCounts) -> Iterator[Message]:
-    final = (Outcome.ACCEPTED, Outcome.REJECTED)
-    for batch in entities:
-        ids = batch.column("id").to_pylist()
+def route_of(settings: AdobeSettings, state: State, work: Work) -> Route:
+    """The lane that the work takes: streaming for live events and small numbers, batches for the rest."""
+    if work.route != "auto":
+        return work.route
+    if work.lane == "live":
+        return "streaming"
+    if work.only is None and any(batch.completed_ms is None for batch in SentBatches(state).open(work.day)):
+        # What a killed run had begun is taken up where it was left.
+        return "batch"
+    known = Receipts(state).of_day(work.day)
+    open_ = 0
+    for batch in work.entities(["id"]):
+        open_ += sum(to_send(work, known, batch))
+        if open_ >= settings.batch_from_entities:
+            return "batch"
+    return "streaming"
+
+
+def to_send(work: Work, known: DayReceipts, batch: pa.RecordBatch) -> list[bool]:
+    """For each entity of a batch (column `id`) whether it is to be sent."""
+    ids = batch.column("id").to_pylist()
+    states = known.known(ids)
+    return [(state is None or not state.settled) and work.wants(id_) for id_, state in zip(ids, states, strict=True)]
+
+
+def _messages(batches: Iterable[pa.RecordBatch]) -> Iterator[Message]:
+    for batch in batches:
         texts = batch.column("entity").cast(pa.binary())
-        for place, (id_, receipt) in enumerate(zip(ids, known.known(ids), strict=True)):
-            if receipt is not None and receipt.outcome in final:
-                counts.already_settled += 1
-            else:
-                yield Message(id_, texts[place].as_py())
+        for place, id_ in enumerate(batch.column("id").to_pylist()):
+            yield Message(id_, texts[place].as_py())

@@ -1,13 +1,15 @@
 """AEP's answers as classes of reaction, and the two kinds of failure that leave this package.
 
-Belongs here: the one table from status to reaction. Does not belong here: carrying a reaction out (`inlet.py`).
-Sources: the OpenAPI description of streaming ingestion (github.com/AdobeDocs/experience-platform-apis) and
+Belongs here: the one table from an answer, or its absence, to a reaction, with the cure in plain words. Does not belong
+here: carrying a reaction out (`inlet.py` for streaming, `platform.py` for everything else).
+Sources: the OpenAPI descriptions of streaming and batch ingestion (github.com/AdobeDocs/experience-platform-apis) and
 experienceleague.adobe.com/docs/experience-platform/ingestion/streaming/troubleshooting.html.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 
 class DeliveryError(Exception):
@@ -25,44 +27,59 @@ class TransientDeliveryError(DeliveryError):
 class Reaction(Enum):
     """What to do about an answer."""
 
-    READ_ITEMS = "read each message's own answer"
+    READ = "read what became of each message"
     REFRESH_ONCE = "take a fresh token and repeat once"
-    SPLIT = "send the two halves"
     BACK_OFF = "wait and repeat"
-    STOP = "stop: a setting is wrong"
+    SPLIT = "send the two halves"
+    ISOLATE = "send the halves until the record at fault stands alone, then reject it"
+    SET_ASIDE = "stop: the entities are kept as failed"
+    LOOK_UP = "look up what AEP has, then go on from there"
 
 
-_REACTIONS = {
-    200: Reaction.READ_ITEMS,
-    207: Reaction.READ_ITEMS,
+NO_ANSWER: Final = 0
+"""Stands for a connection that was refused, reset or timed out: whether AEP took the request is unknown."""
+
+REACTIONS: Final[dict[int, Reaction]] = {
+    NO_ANSWER: Reaction.BACK_OFF,
+    200: Reaction.READ,
+    201: Reaction.READ,
+    207: Reaction.READ,
+    400: Reaction.ISOLATE,
     401: Reaction.REFRESH_ONCE,
     # An authenticated inlet answers an old token with 403 and a foreign address with 403 and no body.
     403: Reaction.REFRESH_ONCE,
     408: Reaction.BACK_OFF,
+    409: Reaction.LOOK_UP,
+    412: Reaction.LOOK_UP,
     413: Reaction.SPLIT,
+    422: Reaction.ISOLATE,
     425: Reaction.BACK_OFF,
     429: Reaction.BACK_OFF,
+    # "Not implemented" does not pass by waiting, unlike every other 5xx.
+    501: Reaction.SET_ASIDE,
 }
+"""The error contract. Dead letters are ISOLATE and SET_ASIDE: 404, 414 and 415 concern the address or the form of every
+request alike, so no record is to blame and none is rejected for them."""
 
 
 def reaction_to(status: int) -> Reaction:
-    """The reaction to the status of a whole request."""
-    if status >= 500:
-        return Reaction.BACK_OFF
-    return _REACTIONS.get(status, Reaction.STOP)
+    """The reaction to the status of a whole request; `NO_ANSWER` for none."""
+    default = Reaction.BACK_OFF if status >= 500 else Reaction.SET_ASIDE
+    return REACTIONS.get(status, default)
 
 
 def retryable_message(status: int) -> bool:
     """Whether one message of an answered request may be sent again."""
-    return status in (408, 425, 429) or status >= 500
+    return reaction_to(status) is Reaction.BACK_OFF
 
 
-CURES = {
+CURES: Final[dict[int, str]] = {
     400: "AEP cannot read the request. Compare ADOBE_ORG_ID and ADOBE_EVENTS_SCHEMA_ID with the sandbox.",
     401: "AEP does not take the access token. Check that ADOBE_CLIENT_ID belongs to ADOBE_ORG_ID and has the right to ingest.",
-    403: "AEP refuses access. Check that the credential may use this inlet and that this machine's address is allowed.",
-    404: "AEP does not know the inlet. Copy ADOBE_INLET_URL from the streaming connection again.",
-    415: "AEP does not take JSON at this address. Check ADOBE_INLET_URL.",
+    403: "AEP refuses access. Check that the credential has the rights it needs and that this machine's address is allowed.",
+    404: "AEP does not know the address. Copy ADOBE_INLET_URL from the streaming connection again; for batches compare "
+    "ADOBE_EVENTS_DATASET_ID with the sandbox.",
+    415: "AEP does not take this form of data at this address. Check ADOBE_INLET_URL.",
 }
 
 

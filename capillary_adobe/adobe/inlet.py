@@ -1,83 +1,87 @@
-"""The streaming inlet: one request sent until each of its messages has an outcome.
+"""The streaming inlet: one request sent until each of its messages has a fate.
 
-Belongs here: posting, reading the three published shapes of a 207, retrying by class. Does not belong here: choosing
-what to send and remembering what became of it (`delivery.py`).
-Sources: experienceleague.adobe.com/docs/experience-platform/ingestion/tutorials/streaming-multiple-messages.html and
-the response fixtures of github.com/adobe/experience-platform-streaming-connect.
+Belongs here: posting, and carrying out the reaction to each answer. Does not belong here: which reaction it is
+(`errors.py`), reading a 207 (`answers.py`), choosing what to send and remembering what became of it (`streaming.py`).
+Source: experienceleague.adobe.com/docs/experience-platform/ingestion/tutorials/streaming-multiple-messages.html
 """
 
 from __future__ import annotations
 
-import random
-import re
 import threading
-import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Protocol
 
-import orjson
 import requests
-from requests.auth import AuthBase
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
+from capillary_adobe.adobe.answers import read_items, words_of
+from capillary_adobe.adobe.backoff import Backoff, asked_wait
+from capillary_adobe.adobe.bearer import Bearer
 from capillary_adobe.adobe.errors import (
+    NO_ANSWER,
     DeliveryError,
     PermanentDeliveryError,
     Reaction,
     TransientDeliveryError,
     cure_for,
     reaction_to,
-    retryable_message,
 )
 from capillary_adobe.adobe.messages import Envelope, Message
 from capillary_adobe.adobe.pacing import Pacer
 from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.settings import AdobeSettings
-from capillary_adobe.state import Outcome
+from capillary_adobe.state import Detail, Fate
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
 _TOO_LARGE = 413
-_INDEX = re.compile(r"[-:](\d+)$")
+# Answers after which AEP may have taken the request all the same: somebody gave up waiting, or it failed half-way.
+_IN_DOUBT = frozenset({NO_ANSWER, 408, 500, 502, 504})
+_THROTTLING = frozenset({429, 503})
 
 
 @dataclass
-class Settled:
-    """Messages that have their outcome.
+class Request:
+    """Messages on their way together: one row in the ledger, however often it has to be repeated."""
 
-    `details` gives code and words by place, `stop` why no other request should follow.
-    """
-
-    messages: list[Message]
-    outcomes: list[Outcome]
+    messages: Sequence[Message]
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    opened: bool = False
+    in_doubt: bool = False
+    """Whether the last sending was not answered, so that AEP may have the messages."""
+    lost: int = 0
+    """Sendings before the last one that were not answered."""
     http_status: int | None = None
+    words: str = "Not sent"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is known of a request in the end; `stop` tells why no other request should follow."""
+
+    request: Request
+    fates: Sequence[Fate]
+    details: dict[int, Detail] = field(default_factory=dict)
     aep_id: str | None = None
-    details: dict[int, tuple[int | None, str]] = field(default_factory=dict)
     stop: DeliveryError | None = None
 
     @property
-    def all_refused(self) -> bool:
-        """Whether AEP read the messages and took none of them."""
-        return self.http_status != _TOO_LARGE and all(outcome is Outcome.REJECTED for outcome in self.outcomes)
+    def took_nothing(self) -> bool:
+        """Whether AEP read messages, took none and refused some: for what they hold, or for where they were sent."""
+        refused = self.request.http_status != _TOO_LARGE and Fate.REJECTED in self.fates
+        return refused and Fate.ACCEPTED not in self.fates
 
 
-Settle = Callable[[Settled], None]
+class Ledger(Protocol):
+    """Where requests are noted, durably before the call returns."""
 
+    def sending(self, request: Request) -> None:
+        """The request is about to leave, for the first time or after a sending that was lost."""
+        ...
 
-class _Bearer(AuthBase):
-    """Sets the token itself, so that a stray netrc entry of the machine cannot replace it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+    def settle(self, settled: Settled) -> None:
+        """The request will not be repeated."""
+        ...
 
 
 class Inlet:
@@ -101,196 +105,157 @@ class Inlet:
         """Fingerprint of where and under which ids messages go."""
         return sha256(self._settings.batch_url.encode() + self._envelope.before).hexdigest()[:16]
 
-    def send(self, messages: list[Message], settle: Settle) -> None:
-        """Send messages until each has an outcome or the retry budget is spent.
+    def send(self, messages: Sequence[Message], ledger: Ledger) -> None:
+        """Send messages until each has a fate or the retry budget is spent.
 
-        `settle` is told of outcomes as soon as they are known, each message in one of its calls: a process that is killed
-        during a pause has its receipts.
+        The ledger is told before each sending whose effect could get lost, and as soon as a fate is known: a process that
+        is killed at any moment leaves at most one request of this connection whose fate is unknown.
         """
-        sending = _Sending(messages, settle)
-        deadline = time.monotonic() + self._settings.retry_budget_seconds
-        pause = _FIRST_PAUSE_SECONDS
-        while sending.open:
-            asked_wait = self._try_once(sending)
-            if sending.open and not self._may_repeat(deadline, pause, asked_wait):
-                sending.give_up(transient=not self._stopping.is_set())
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        backoff = Backoff(self._settings.retry_budget_seconds, self._stopping)
+        request: Request | None = Request(messages)
+        while request is not None:
+            request = self._advance(request, ledger, backoff)
 
-    def _try_once(self, sending: _Sending) -> float | None:
-        """One request with the messages still open; returns the seconds that AEP asks to wait."""
-        if not self._pacer.take(len(sending.open), self._stopping):
+    def _advance(self, request: Request, ledger: Ledger, backoff: Backoff) -> Request | None:
+        """One sending and what follows from it: the request that is to be tried next, if any."""
+        turn = self._pacer.take(len(request.messages), self._stopping, backoff.deadline)
+        if not turn:
+            self._give_up(request, ledger, turn.words or None)
             return None
         try:
-            token = self._token.value(stale=sending.stale_token)
+            answer = self._post(request, ledger)
         except DeliveryError as error:
-            sending.leave(Outcome.PENDING, "There is no access token; to be sent again.", error)
+            self._leave(request, ledger, "There is no access token; to be sent again.", error)
             return None
+        status = NO_ANSWER if answer is None else answer.status_code
+        self._tell_pacer(request, answer)
+        reaction = reaction_to(status)
+        if answer is not None and reaction is Reaction.READ:
+            return self._read(request, answer, ledger, backoff)
+        if answer is not None and reaction in (Reaction.SPLIT, Reaction.ISOLATE):
+            self._split(request, answer, ledger)
+            return None
+        if reaction is Reaction.BACK_OFF:
+            return self._repeat(request, ledger, backoff, answer)
+        self._stop(request, ledger)
+        return None
+
+    def _post(self, request: Request, ledger: Ledger) -> requests.Response | None:
+        """Send a request, once more with a fresh token if the first is refused; None where no answer came."""
+        token = self._token.value()
+        answer = self._send_once(request, token, ledger)
+        if answer is not None and reaction_to(answer.status_code) is Reaction.REFRESH_ONCE:
+            answer = self._send_once(request, self._token.value(stale=token), ledger)
+        return answer
+
+    def _send_once(self, request: Request, token: str, ledger: Ledger) -> requests.Response | None:
+        if request.in_doubt:
+            request.lost += 1
+        if request.in_doubt or not request.opened:
+            ledger.sending(request)
+            request.opened = True
+        # Until there is an answer, and for good where there is none.
+        request.in_doubt = True
         try:
-            answer = self._post(sending.open, token)
+            answer = self._session().post(
+                self._settings.batch_url,
+                data=self._envelope.body(request.messages),
+                headers={
+                    "Content-Type": "application/json",
+                    "x-sandbox-name": self._settings.sandbox_name,
+                    "x-gw-ims-org-id": self._settings.org_id,
+                    "x-api-key": self._settings.client_id,
+                },
+                auth=Bearer(token),
+                timeout=self._settings.timeout_seconds,
+                allow_redirects=False,
+            )
         except requests.RequestException as error:
             # The answer is lost, the messages may have arrived: they go again under the same ids.
-            sending.words = f"No answer from AEP ({type(error).__name__})"
+            request.words = f"No answer from AEP ({type(error).__name__})"
             return None
-        sending.http_status = answer.status_code
-        sending.words = f"AEP answers {answer.status_code}"
-        reaction = reaction_to(answer.status_code)
-        if reaction is Reaction.READ_ITEMS:
-            sending.read_items(answer)
-        elif reaction is Reaction.SPLIT:
-            self._split(sending)
-        elif reaction is Reaction.REFRESH_ONCE and sending.stale_token is None:
-            sending.stale_token = token
-            return self._try_once(sending)
-        elif reaction is not Reaction.BACK_OFF:
-            sending.stop()
-        return _asked_wait(answer)
+        request.http_status = answer.status_code
+        request.words = f"AEP answers {answer.status_code}"
+        request.in_doubt = answer.status_code in _IN_DOUBT
+        return answer
 
-    def _post(self, messages: list[Message], token: str) -> requests.Response:
+    def _session(self) -> requests.Session:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-        settings = self._settings
-        return session.post(
-            settings.batch_url,
-            data=self._envelope.body(messages),
-            headers={
-                "Content-Type": "application/json",
-                "x-sandbox-name": settings.sandbox_name,
-                "x-gw-ims-org-id": settings.org_id,
-                "x-api-key": settings.client_id,
-            },
-            auth=_Bearer(token),
-            timeout=settings.timeout_seconds,
-            allow_redirects=False,
-        )
+        return session
 
-    def _split(self, sending: _Sending) -> None:
-        messages = sending.open
-        if len(messages) == 1:
-            sending.leave(Outcome.REJECTED, "The entity alone is larger than AEP takes.")
+    def _tell_pacer(self, request: Request, answer: requests.Response | None) -> None:
+        if answer is None:
+            self._pacer.failed(request.words)
             return
-        sending.open = []
-        middle = len(messages) // 2
-        self.send(messages[:middle], sending.settle)
-        self.send(messages[middle:], sending.settle)
+        if answer.status_code in _THROTTLING:
+            self._pacer.throttled(asked_wait(answer))
+        if reaction_to(answer.status_code) is Reaction.BACK_OFF and answer.status_code >= 500:
+            self._pacer.failed(request.words)
+        else:
+            self._pacer.answered()
 
-    def _may_repeat(self, deadline: float, pause: float, asked_wait: float | None) -> bool:
-        """Wait before the next try; False where the budget would be overdrawn or delivery is stopping."""
-        # Jitter, so that connections that failed together do not come back together.
-        wait = asked_wait if asked_wait is not None else pause * random.uniform(0.5, 1.0)  # noqa: S311
-        if time.monotonic() + wait > deadline:
-            return False
-        return not self._stopping.wait(wait)
+    def _read(self, request: Request, answer: requests.Response, ledger: Ledger, backoff: Backoff) -> Request | None:
+        items = read_items(answer.content, len(request.messages))
+        if items is None:
+            request.in_doubt = True
+            request.words = f"AEP answers {answer.status_code} without an answer for each message"
+            return self._repeat(request, ledger, backoff, answer)
+        ledger.settle(Settled(request, items.fates, items.details, items.aep_id))
+        places = [place for place, fate in enumerate(items.fates) if fate in (Fate.PENDING, Fate.UNKNOWN)]
+        if not places:
+            return None
+        if any(detail.code == 429 for detail in items.details.values()):
+            self._pacer.throttled(None)
+        rest = Request([request.messages[place] for place in places], http_status=answer.status_code)
+        rest.words = "AEP took only a part of the request"
+        return self._repeat(rest, ledger, backoff, answer)
 
+    def _repeat(
+        self, request: Request, ledger: Ledger, backoff: Backoff, answer: requests.Response | None
+    ) -> Request | None:
+        if backoff.wait(asked_wait(answer) if answer is not None else None):
+            return request
+        self._give_up(request, ledger)
+        return None
 
-class _Sending:
-    """Messages on their way: those still open, and what the last answer was."""
+    def _give_up(self, request: Request, ledger: Ledger, why: str | None = None) -> None:
+        """The retry budget is spent, AEP is known to be down, or delivery stops for another reason."""
+        words = why or request.words
+        stop = None
+        if not self._stopping.is_set():
+            stop = TransientDeliveryError(
+                f"{words}, and repeating did not help within ADOBE_RETRY_BUDGET_SECONDS. What is not accepted stays "
+                "pending; the next run sends it. If this lasts, check ADOBE_INLET_URL and Adobe's status page."
+            )
+        self._leave(request, ledger, f"{words}; to be sent again.", stop)
 
-    def __init__(self, messages: list[Message], settle: Settle) -> None:
-        self.open = messages
-        self.settle = settle
-        self.http_status: int | None = None
-        self.stale_token: str | None = None
-        self.words = "Not sent"
+    def _leave(self, request: Request, ledger: Ledger, words: str, stop: DeliveryError | None) -> None:
+        fate = Fate.UNKNOWN if request.in_doubt else Fate.PENDING
+        _settle_alike(request, ledger, fate, words, stop)
 
-    def leave(self, outcome: Outcome, words: str, stop: DeliveryError | None = None) -> None:
-        """Settle everything still open alike."""
-        messages, self.open = self.open, []
-        details = dict.fromkeys(range(len(messages)), (self.http_status, words))
-        outcomes = [outcome] * len(messages)
-        self.settle(Settled(messages, outcomes, http_status=self.http_status, details=details, stop=stop))
-
-    def stop(self) -> None:
+    def _stop(self, request: Request, ledger: Ledger) -> None:
         """AEP refuses the request for a reason that a person must remove."""
-        status = self.http_status or 0
+        status = request.http_status or 0
         error = PermanentDeliveryError(f"AEP refuses requests with status {status}. {cure_for(status)}")
-        self.leave(Outcome.FAILED, "AEP refused the whole request.", error)
+        _settle_alike(request, ledger, Fate.FAILED, "AEP refused the whole request.", error)
 
-    def give_up(self, *, transient: bool) -> None:
-        """The retry budget is spent, or, where it is not `transient`, delivery stops for another reason."""
-        error = TransientDeliveryError(
-            f"{self.words}, and repeating did not help within ADOBE_RETRY_BUDGET_SECONDS. What is not accepted stays "
-            "pending; the next run sends it. If this lasts, check ADOBE_INLET_URL and Adobe's status page."
-        )
-        self.leave(Outcome.PENDING, f"{self.words}; to be sent again.", error if transient else None)
-
-    def read_items(self, answer: requests.Response) -> None:
-        """Settle the messages that an answer decides; the others stay open."""
-        body = _object(answer.content)
-        items = body.get("responses")
-        if type(items) is not list:
-            self.words = f"AEP answers {answer.status_code} without an answer for each message"
+    def _split(self, request: Request, answer: requests.Response, ledger: Ledger) -> None:
+        """Send the halves on their own, down to the one message that AEP refuses."""
+        too_large = answer.status_code == _TOO_LARGE
+        if len(request.messages) == 1:
+            words = "The entity alone is larger than AEP takes." if too_large else words_of(answer.content)
+            _settle_alike(request, ledger, Fate.REJECTED, words, None)
             return
-        by_place = _match(items, len(self.open))
-        aep_id = str(body.get("batchId") or body.get("xactionId") or "") or None
-        settled = Settled([], [], http_status=answer.status_code, aep_id=aep_id)
-        again: list[Message] = []
-        for place, message in enumerate(self.open):
-            item = by_place.get(place)
-            status = _status_of(item) if item is not None else None
-            # Fewer answers than messages, and none matches this one: unknown, so it goes again.
-            if item is None or (status is not None and retryable_message(status)):
-                again.append(message)
-                continue
-            if status is not None:
-                settled.details[len(settled.messages)] = (status, _words_of(item))
-            settled.messages.append(message)
-            settled.outcomes.append(Outcome.ACCEPTED if status is None else Outcome.REJECTED)
-        self.open = again
-        self.words = "AEP took only a part of the request"
-        if settled.messages:
-            self.settle(settled)
+        _settle_alike(request, ledger, Fate.PENDING, "AEP refused the whole request; sent again in two halves.", None)
+        middle = len(request.messages) // 2
+        for half in (request.messages[:middle], request.messages[middle:]):
+            if not self._stopping.is_set():
+                self.send(half, ledger)
 
 
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return {}
-    return body if type(body) is dict else {}
-
-
-def _match(items: list[Any], expected: int) -> dict[int, dict[str, Any]]:
-    """Answer items by message: by the index that ends their xactionId, else by position if there is one for each."""
-    objects = [item for item in items if type(item) is dict]
-    indexed = {index: item for item in objects if (index := _index_of(item)) is not None and index < expected}
-    if len(indexed) == len(objects):
-        return indexed
-    if len(objects) == expected:
-        return dict(enumerate(objects))
-    clear = len(indexed) == sum(_index_of(item) is not None for item in objects)
-    return indexed if clear else {}
-
-
-def _index_of(item: dict[str, Any]) -> int | None:
-    match = _INDEX.search(str(item.get("xactionId", "")))
-    return int(match[1]) if match else None
-
-
-def _status_of(item: dict[str, Any]) -> int | None:
-    """The status of a message that was not taken; published answers call it `status` or `statusCode`."""
-    for name in ("status", "statusCode"):
-        try:
-            status = int(item.get(name, 0))
-        except (TypeError, ValueError):
-            continue
-        if status >= 400:
-            return status
-    return None if item.get("xactionId") else 500
-
-
-def _words_of(item: dict[str, Any]) -> str:
-    report = item.get("report")
-    words = item.get("message") or (report.get("message") if type(report) is dict else None) or item.get("title")
-    return str(words or "AEP gave no reason.")[:500]
-
-
-def _asked_wait(answer: requests.Response) -> float | None:
-    """Seconds that AEP asks to wait, from `Retry-After` in either of its forms; 0 and what is neither ask for nothing."""
-    value = answer.headers.get("Retry-After")
-    if value is None:
-        return None
-    try:
-        return max(0.0, Retry().parse_retry_after(value)) or None
-    except InvalidHeader:
-        return None
+def _settle_alike(request: Request, ledger: Ledger, fate: Fate, words: str, stop: DeliveryError | None) -> None:
+    count = len(request.messages)
+    details = dict.fromkeys(range(count), Detail(request.http_status, words))
+    ledger.settle(Settled(request, [fate] * count, details, stop=stop))

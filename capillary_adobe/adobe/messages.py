@@ -47,22 +47,29 @@ class Envelope:
         head = orjson.dumps({"header": header, "body": {"xdmMeta": {"schemaRef": schema_ref}}})
         return cls(before=head[:-2] + b',"xdmEntity":')
 
+    @property
+    def overhead(self) -> int:
+        """Bytes around an entity within a request, its comma counted."""
+        return len(self.before) + len(self.after) + 1
+
     def size(self, message: Message) -> int:
         """Bytes of a message within a request, its comma counted."""
-        return len(self.before) + len(message.entity) + len(self.after) + 1
+        return len(message.entity) + self.overhead
 
     def body(self, messages: Iterable[Message]) -> bytes:
         """The body of a request."""
         return _OPEN + b",".join(self.before + m.entity + self.after for m in messages) + _CLOSE
 
-    def pack(self, messages: Iterable[Message], max_bytes: int) -> Iterator[list[Message]]:
-        """Requests just under the size limit, in order."""
+    def pack(
+        self, messages: Iterable[Message], max_bytes: int, max_messages: int | None = None
+    ) -> Iterator[list[Message]]:
+        """Requests just under the size limit and with at most so many messages, in order."""
         room = max_bytes - len(_OPEN) - len(_CLOSE)
         packed: list[Message] = []
         size = 0
         for message in messages:
             more = self.size(message)
-            if packed and size + more > room:
+            if packed and (size + more > room or len(packed) == max_messages):
                 yield packed
                 packed, size = [], 0
             packed.append(message)

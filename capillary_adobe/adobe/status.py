@@ -1,35 +1,97 @@
-"""The outcome of every entity, for the table `ingestion_status`.
+"""The outcome of every entity, for the table `ingestion_status`, and those that AEP refused, for `quarantine`.
 
 Belongs here: joining entities with their receipts. Does not belong here: sending (`delivery.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
-from capillary_adobe.state import Outcome, Receipts, State
-from capillary_adobe.tables import INGESTION_STATUS
+from capillary_adobe.adobe.causes import place_of, reason_of
+from capillary_adobe.state import Fate, Known, Outcome, Receipts, State
+from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE
 
 COLUMNS = ["day", "batch_id", "lane", "event_name", "event_key", "id", "landed_ms"]
-NOT_SENT = "Not sent yet, or the answer was lost; the next run sends it."
+REFUSED_COLUMNS = [*COLUMNS, "object", "line", "entity"]
+NOT_SENT = "Not sent yet; the next run sends it."
+UNKNOWN = "Sent, and no answer came; the next run sends it again under the same id."
+STAGE = "aep"
+"""The stage under which AEP's refusals stand in quarantine."""
+
+_LONGEST_TEXT = 2**20
 
 
 def outcomes(state: State, day: str, entities: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Rows of `ingestion_status` for entities (the columns `COLUMNS`), in the same order."""
-    known = Receipts(state).of_day(day)
+    receipts = Receipts(state).of_day(day)
     for batch in entities:
-        receipts = known.known(batch.column("id").to_pylist())
+        states = receipts.known(batch.column("id").to_pylist())
         columns = {name: batch.column(name) for name in COLUMNS}
         columns |= {
             "kind": ["events"] * batch.num_rows,
-            "status": [receipt.outcome.value if receipt else Outcome.PENDING.value for receipt in receipts],
-            "code": [receipt.code if receipt else None for receipt in receipts],
-            "detail": [receipt.detail if receipt else NOT_SENT for receipt in receipts],
-            "request_id": [receipt.request_id if receipt else None for receipt in receipts],
-            "aep_id": [receipt.aep_id if receipt else None for receipt in receipts],
-            "attempts": [receipt.attempts if receipt else 0 for receipt in receipts],
-            "answered_ms": [receipt.answered_ms if receipt else None for receipt in receipts],
+            "status": [known.outcome.value if known else Outcome.PENDING.value for known in states],
+            "code": [known.detail.code if known else None for known in states],
+            "detail": [_words(known) for known in states],
+            "cause": [known.detail.cause if known else None for known in states],
+            "request_id": [known.request_id if known else None for known in states],
+            "aep_id": [known.aep_id if known else None for known in states],
+            "attempts": [known.attempts if known else 0 for known in states],
+            "doubtful": [known.doubtful if known else 0 for known in states],
+            "answered_ms": [known.answered_ms if known else None for known in states],
         }
         yield pa.RecordBatch.from_pydict(columns, schema=INGESTION_STATUS.schema)
+
+
+def refused(
+    state: State, day: str, entities: Iterable[pa.RecordBatch], parts: Mapping[str, int]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `quarantine` for the entities that AEP refused (columns `REFUSED_COLUMNS`); `parts` by event key."""
+    receipts = Receipts(state).of_day(day)
+    for batch in entities:
+        states = receipts.known(batch.column("id").to_pylist())
+        places = [place for place, known in enumerate(states) if known and known.outcome is Outcome.REJECTED]
+        if places:
+            rows = batch.take(pa.array(places, pa.int64())).to_pylist()
+            listed = [
+                _quarantined(row, known, parts)
+                for row, known in zip(rows, (states[place] for place in places), strict=True)
+                if known is not None
+            ]
+            yield pa.RecordBatch.from_pylist(listed, schema=QUARANTINE.schema)
+
+
+def refused_ids(state: State, day: str, ids: Iterable[pa.RecordBatch]) -> set[str]:
+    """Ids of the entities (column `id`) that AEP refused."""
+    receipts = Receipts(state).of_day(day)
+    found: set[str] = set()
+    for batch in ids:
+        listed = batch.column("id").to_pylist()
+        states = receipts.known(listed)
+        found.update(
+            id_ for id_, known in zip(listed, states, strict=True) if known and known.outcome is Outcome.REJECTED
+        )
+    return found
+
+
+def _words(known: Known | None) -> str | None:
+    if known is None:
+        return NOT_SENT
+    if known.waits_at_aep:
+        return f"In AEP's batch {known.aep_id}, which AEP has not judged yet."
+    return UNKNOWN if known.fate is Fate.UNKNOWN and not known.detail.words else known.detail.words
+
+
+def _quarantined(row: dict[str, object], known: Known, parts: Mapping[str, int]) -> dict[str, object]:
+    cause = known.detail.cause or "aep_refused"
+    carried = {name: row[name] for name in ("day", "batch_id", "lane", "object", "line", "event_name", "event_key")}
+    return {
+        **carried,
+        "stage": STAGE,
+        "code": reason_of(cause),
+        "detail": known.detail.words or "AEP gave no reason.",
+        "pointer": place_of(cause),
+        "part": parts.get(str(row["event_key"]), 0),
+        "text": str(row["entity"])[:_LONGEST_TEXT],
+    }

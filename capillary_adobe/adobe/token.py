@@ -1,7 +1,9 @@
 """Access tokens of Adobe's identity service (IMS), OAuth server-to-server.
 
 Belongs here: getting, keeping and renewing one token for all threads of a process. Does not belong here: deciding that
-a token is stale (`inlet.py` tells).
+a token is stale (`inlet.py` and `platform.py` tell).
+requests-oauthlib and Authlib have the grant too; neither renews ahead of the expiry for client credentials with one
+renewal for all threads, and neither reads a life in milliseconds.
 Source: developer.adobe.com/developer-console/docs/guides/authentication/ServerToServerAuthentication/implementation
 """
 
@@ -21,6 +23,23 @@ from capillary_adobe.settings import AdobeSettings
 # The current endpoint answers in seconds, older ones in milliseconds (86399992 for a day); no token lives for 11 days.
 _MILLISECONDS_ABOVE = 1_000_000
 _EARLIEST_RENEWAL_SECONDS = 60.0
+
+
+_shared: dict[tuple[str, str, str, str], AccessToken] = {}
+_sharing = threading.Lock()
+
+
+def shared_token(settings: AdobeSettings) -> AccessToken:
+    """The one token of this process for a credential.
+
+    Runs, sensors and both lanes use it: a sensor that took a new one each tick would take 17,000 a day, and Adobe throttles
+    clients that take too many.
+    """
+    key = (settings.ims_url, settings.client_id, settings.client_secret.get_secret_value(), settings.scopes)
+    with _sharing:
+        if key not in _shared:
+            _shared[key] = AccessToken(settings)
+        return _shared[key]
 
 
 class AccessToken:

@@ -174,6 +174,17 @@ def too_large(*ids: str) -> Answer:
     return answer
 
 
+def refuses(code: int, *ids: str) -> Answer:
+    """This status for every request that carries one of these."""
+
+    async def answer(inlet: ScriptedInlet, asked: Asked, request: Request) -> Response:
+        if not set(ids) & set(asked.ids):
+            return await take_all(inlet, asked, request)
+        return _json(code, {"status": code, "title": "t", "report": {"message": "Message has unknown xdm format"}})
+
+    return answer
+
+
 def once_together(number: int) -> Callable[[Answer], Answer]:
     """Hold answers until so many requests are there at once; from then on they are given straight away."""
     reached = asyncio.Event()

@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from capillary_adobe.adobe import Delivery, DeliveryCounts
+from capillary_adobe.adobe import Delivery, DeliveryCounts, Work
+from capillary_adobe.adobe.delivery import ChosenRoute
 from capillary_adobe.adobe.status import COLUMNS, outcomes
-from capillary_adobe.settings import AdobeSettings, load
+from capillary_adobe.settings import AdobeSettings, Lane, load
 from capillary_adobe.state import State
 from capillary_adobe.tables import XDM_EVENTS
+from capillary_adobe_tests.emulators.platform_client import good
 
 DAY = "2026-03-04"
 
@@ -31,6 +33,11 @@ def entity_id(number: int) -> str:
 def entities(count: int, start: int = 0, padding: int = 0) -> pa.RecordBatch:
     """Rows of `xdm_events`."""
     return rows([(entity_id(number), _text(entity_id(number), padding)) for number in range(start, start + count)])
+
+
+def conformant(count: int) -> pa.RecordBatch:
+    """Rows of `xdm_events` that AEP finds nothing wrong with."""
+    return rows([(entity_id(n), orjson.dumps(good(entity_id(n))).decode()) for n in range(count)])
 
 
 def rows(pairs: Iterable[tuple[str, str]]) -> pa.RecordBatch:
@@ -56,9 +63,14 @@ def settings_for(environment: Mapping[str, str], **more: Any) -> AdobeSettings:
     return load(AdobeSettings, **{"max_records_per_second": 0, "max_requests_per_second": 0, **given, **more})
 
 
+def work(*batches: pa.RecordBatch, lane: Lane = "live", route: ChosenRoute = "auto") -> Work:
+    """These entities as one run has to deliver them."""
+    return Work(DAY, lambda columns: [batch.select(columns) for batch in batches], lane, route)
+
+
 def deliver(settings: AdobeSettings, state: State, *batches: pa.RecordBatch) -> DeliveryCounts:
-    """Deliver as one run does."""
-    return Delivery(settings, state).deliver(DAY, batches, lambda _: None)
+    """Deliver as the run of a live micro-batch does."""
+    return Delivery(settings, state).deliver(work(*batches), lambda _: None)
 
 
 def status_of(state: State, batch: pa.RecordBatch) -> list[dict[str, Any]]:

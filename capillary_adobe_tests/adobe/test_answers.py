@@ -18,6 +18,7 @@ from capillary_adobe_tests.adobe.scripted import (
     hang_up,
     items,
     keep_waiting,
+    refuses,
     status,
     take_all,
     too_large,
@@ -120,7 +121,8 @@ def test_a_lasting_fault_leaves_everything_pending_for_the_next_run(
     assert tally(state, FIVE) == {"pending": 5}
     inlet.otherwise = take_all
     before = len(inlet.asked)
-    deliver(settings, state, FIVE)
+    # What AEP asked of the first run holds for the next one too.
+    deliver(settings_for(inlet.environment), state, FIVE)
     assert [asked.ids for asked in inlet.asked[before:]] == [IDS]
     assert tally(state, FIVE) == {"accepted": 5}
 
@@ -170,7 +172,8 @@ def test_a_stale_token_is_replaced_and_the_request_repeated_once(state: State, s
     [
         (401, 2, "ADOBE_CLIENT_ID"),
         (403, 2, "address is allowed"),
-        (400, 1, "ADOBE_ORG_ID"),
+        (501, 1, "docs/troubleshooting.md"),
+        (409, 1, "docs/troubleshooting.md"),
         (404, 1, "ADOBE_INLET_URL"),
         (415, 1, "ADOBE_INLET_URL"),
         (302, 1, "docs/troubleshooting.md"),
@@ -255,4 +258,86 @@ def test_an_acknowledgement_has_its_receipt_before_the_rest_is_repeated(state: S
 
     inlet = scripted(items(None, {"status": 429}, None, {"status": 400}, None), calling(look))
     deliver(settings_for(inlet.environment), state, FIVE)
-    assert known == [["accepted", None, "accepted", "rejected", "accepted"]]
+    assert known == [["accepted", "pending", "accepted", "rejected", "accepted"]]
+
+
+@pytest.mark.parametrize("code", [400, 422])
+def test_a_request_refused_as_a_whole_is_halved_until_the_record_at_fault_stands_alone(
+    state: State, scripted: StartInlet, code: int
+) -> None:
+    inlet = scripted(otherwise=refuses(code, IDS[3]))
+    deliver(settings_for(inlet.environment), state, FIVE)
+    found = status_of(state, FIVE)
+    assert [row["status"] for row in found] == ["accepted"] * 3 + ["rejected", "accepted"]
+    assert (found[3]["code"], found[3]["detail"], found[3]["cause"]) == (
+        code,
+        "Message has unknown xdm format",
+        f"aep_refused:{code}",
+    )
+    assert inlet.taken == dict.fromkeys({*IDS} - {IDS[3]}, 1)
+    assert sends_nothing_more(inlet, state, FIVE)
+
+
+def test_where_every_request_is_refused_as_a_whole_no_record_is_condemned(state: State, scripted: StartInlet) -> None:
+    inlet = scripted(otherwise=status(400))
+    many = entities(100)
+    with pytest.raises(PermanentDeliveryError, match=r"ADOBE_ORG_ID.*ADOBE_EVENTS_SCHEMA_ID"):
+        deliver(settings_for(inlet.environment, connections=1), state, many)
+    # Three lone messages, and the larger and larger requests on the way to them.
+    assert len(inlet.asked) <= 12
+    assert set(tally(state, many)) == {"failed", "pending"}
+    inlet.otherwise = take_all
+    deliver(settings_for(inlet.environment), state, many)
+    assert inlet.taken == dict.fromkeys([entity_id(n) for n in range(100)], 1)
+
+
+def test_a_lost_answer_is_named_in_the_ledger(state: State, scripted: StartInlet) -> None:
+    inlet = scripted(hang_up(after_taking=True))
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert [(row["status"], row["doubtful"], row["attempts"]) for row in status_of(state, FIVE)] == [
+        ("accepted", 1, 1)
+    ] * 5
+    assert Receipts(state).of_day(DAY).maybe_twice() == 5
+
+
+@pytest.mark.parametrize("fault", [status(429), status(503), status(401), too_many_messages(1)])
+def test_an_answer_that_tells_leaves_no_doubt(state: State, scripted: StartInlet, fault: Answer) -> None:
+    inlet = scripted(fault)
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert Receipts(state).of_day(DAY).maybe_twice() == 0
+    assert {row["doubtful"] for row in status_of(state, FIVE)} == {0}
+
+
+def test_messages_without_an_item_are_in_doubt_and_those_with_one_are_not(state: State, scripted: StartInlet) -> None:
+    inlet = scripted(items({"xactionId": "a-0"}, {"xactionId": "a-3"}, taken=(1, 2, 4)))
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert [row["doubtful"] for row in status_of(state, FIVE)] == [0, 1, 1, 0, 1]
+    assert Receipts(state).of_day(DAY).maybe_twice() == 3
+
+
+def test_a_request_is_in_the_ledger_before_it_leaves(state: State, scripted: StartInlet) -> None:
+    seen: list[tuple[str, int] | None] = []
+
+    def look() -> None:
+        known = Receipts(state).of_day(DAY).known(IDS)
+        seen.extend((one.outcome.value, one.doubtful) if one else None for one in known)
+
+    inlet = scripted(calling(look))
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert seen == [("pending", 1)] * 5
+
+
+@pytest.mark.parametrize("body", [b'{"retryAfterMs": 1000}', b'[{"message": "m", "retryAfterMs": "1000"}]'])
+def test_a_wait_asked_for_in_the_body_is_kept(state: State, scripted: StartInlet, body: bytes) -> None:
+    inlet = scripted(status(429, body))
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert 1.0 <= inlet.asked[1].at - inlet.asked[0].at < 3
+
+
+def test_a_token_that_expires_twice_while_a_request_is_repeated_is_replaced_twice(
+    state: State, scripted: StartInlet
+) -> None:
+    inlet = scripted(status(401), status(503), status(401), take_all)
+    deliver(settings_for(inlet.environment), state, FIVE)
+    assert [asked.token for asked in inlet.asked] == ["token-1", "token-2", "token-2", "token-3"]
+    assert tally(state, FIVE) == {"accepted": 5}

@@ -9,11 +9,10 @@ import pytest
 import requests
 from starlette.responses import Response
 
-from capillary_adobe.adobe import Delivery, PermanentDeliveryError, TransientDeliveryError
-from capillary_adobe.adobe.status import NOT_SENT
+from capillary_adobe.adobe import Delivery, PermanentDeliveryError, TransientDeliveryError, Work
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.emulators.behaviour import AnswerShape
-from capillary_adobe.state import Outcome, Receipts, State, StateError
+from capillary_adobe.state import Outcome, State, StateError
 from capillary_adobe_tests.adobe.conftest import StartInlet
 from capillary_adobe_tests.adobe.scripted import (
     calling,
@@ -33,6 +32,7 @@ from capillary_adobe_tests.adobe.sending import (
     settings_for,
     status_of,
     tally,
+    work,
 )
 
 SMALL = {"max_request_bytes": 20_000}
@@ -70,7 +70,7 @@ def test_as_many_requests_fly_as_there_are_connections(state: State, scripted: S
 def test_progress_is_told(state: State, scripted: StartInlet) -> None:
     inlet = scripted()
     told: list[str] = []
-    counts = Delivery(settings_for(inlet.environment, **SMALL), state).deliver(DAY, [entities(100)], told.append)
+    counts = Delivery(settings_for(inlet.environment, **SMALL), state).deliver(work(entities(100)), told.append)
     assert told[-1] == f"100 entities sent in {counts.requests} requests"
     assert len(told) == counts.requests > 1
 
@@ -87,9 +87,10 @@ def test_one_delivery_can_be_used_again(state: State, scripted: StartInlet) -> N
     inlet = scripted(status(503))
     delivery = Delivery(settings_for(inlet.environment, retry_budget_seconds=0), state)
     with pytest.raises(TransientDeliveryError):
-        delivery.deliver(DAY, [entities(5)], lambda _: None)
-    assert delivery.deliver(DAY, [entities(5)], lambda _: None).outcomes == {"accepted": 5}
-    assert delivery.deliver(DAY, [entities(10)], lambda _: None).outcomes == {"accepted": 5}
+        delivery.deliver(work(entities(5)), lambda _: None)
+    delivery = Delivery(settings_for(inlet.environment), state)
+    assert delivery.deliver(work(entities(5)), lambda _: None).outcomes == {"accepted": 5}
+    assert delivery.deliver(work(entities(10)), lambda _: None).outcomes == {"accepted": 5}
 
 
 def test_where_aep_takes_nothing_the_settings_are_blamed(state: State, scripted: StartInlet) -> None:
@@ -162,13 +163,15 @@ def test_a_token_lost_half_way_keeps_what_was_acknowledged(state: State, scripte
     assert set(inlet.taken.values()) == {1}
 
 
-def test_without_any_answer_there_is_no_receipt(state: State, scripted: StartInlet) -> None:
+def test_without_any_answer_the_receipt_tells_so(state: State, scripted: StartInlet) -> None:
     inlet = scripted(otherwise=hang_up(after_taking=False))
     with pytest.raises(TransientDeliveryError, match="No answer"):
         deliver(settings_for(inlet.environment, retry_budget_seconds=0), state, entities(3))
-    assert len(Receipts(state).of_day(DAY)) == 0
-    assert {(row["status"], row["detail"], row["attempts"]) for row in status_of(state, entities(3))} == {
-        (Outcome.PENDING, NOT_SENT, 0)
+    assert {(row["status"], row["doubtful"], row["attempts"]) for row in status_of(state, entities(3))} == {
+        (Outcome.PENDING, 1, 1)
+    }
+    assert {row["detail"] for row in status_of(state, entities(3))} == {
+        "No answer from AEP (ConnectionError); to be sent again."
     }
 
 
@@ -193,7 +196,8 @@ def test_the_iterator_of_entities_fails_with_its_own_error(state: State, scripte
         raise OwnError
 
     inlet = scripted()
+    failing_work = Work(DAY, lambda _: failing())
     with pytest.raises(OwnError):
-        Delivery(settings_for(inlet.environment, **SMALL), state).deliver(DAY, failing(), lambda _: None)
+        Delivery(settings_for(inlet.environment, **SMALL), state).deliver(failing_work, lambda _: None)
     accepted = {row["id"] for row in status_of(state, entities(100)) if row["status"] == "accepted"}
     assert accepted == set(inlet.taken)

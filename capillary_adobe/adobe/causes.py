@@ -1,0 +1,67 @@
+"""Causes: AEP's many ways to refuse an entity, grouped so that an operator mends one and sends its entities again.
+
+Belongs here: from a keyword, code or status of AEP's to a reason code and a cause. Does not belong here: the meaning of
+the codes (`reasons.py`) and reading AEP's answers (`answers.py`, `data_access.py`).
+
+A cause is `<reason code>:<place or AEP's own code>`, such as `aep_wrong_type:/loyalty/points`. It holds no value of an
+entity. The place of a list's element stands as `*`: a wrong line item is one cause, whichever line it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BY_KEYWORD = {
+    "required": "aep_field_missing",
+    "presence": "aep_field_missing",
+    "type": "aep_wrong_type",
+    "format": "aep_wrong_format",
+    "pattern": "aep_wrong_pattern",
+    "enum": "aep_not_in_enum",
+    "const": "aep_not_in_enum",
+    "additionalproperties": "aep_unknown_field",
+    "unevaluatedproperties": "aep_unknown_field",
+}
+_RANGES = re.compile(r"(exclusive)?(min|max)(imum|length|items|properties)?|multipleof|range", re.IGNORECASE)
+# Codes seen on failed rows and batches; Adobe publishes no list of the DCVS ones.
+_BY_NUMBER = {
+    "1101": "aep_field_missing",
+    "1104": "aep_wrong_type",
+    "1105": "aep_wrong_format",
+    "1106": "aep_not_in_enum",
+    "1111": "aep_field_missing",
+    "1555": "aep_field_missing",
+    "1401": "aep_unreadable_row",
+    "413": "aep_too_large",
+}
+_OTHER = "aep_refused"
+_INDEX = re.compile(r"(?<=/)\d+(?=/|$)")
+_NUMBER = re.compile(r"\d{3,4}")
+
+
+def reason_for(code: str) -> str:
+    """The reason code for AEP's keyword, error code or status."""
+    found = _BY_KEYWORD.get(code.lower())
+    if found is not None:
+        return found
+    if _RANGES.fullmatch(code):
+        return "aep_out_of_range"
+    number = _NUMBER.search(code)
+    return _BY_NUMBER.get(number[0], _OTHER) if number else _OTHER
+
+
+def cause_of(code: str, pointer: str = "") -> str:
+    """The cause under which refusals for this code at this place are grouped."""
+    place = _INDEX.sub("*", pointer)
+    return f"{reason_for(code)}:{place or code}"
+
+
+def reason_of(cause: str) -> str:
+    """The reason code of a cause."""
+    return cause.partition(":")[0]
+
+
+def place_of(cause: str) -> str | None:
+    """The place within the entity that a cause names, if it names one."""
+    place = cause.partition(":")[2]
+    return place if place.startswith("/") else None

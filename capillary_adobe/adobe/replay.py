@@ -1,0 +1,67 @@
+"""Replay: entities that AEP refused for one cause are opened again, and nothing else moves.
+
+Belongs here: finding them by cause, opening them in the ledger, and the proof from the ledger. Does not belong here:
+making and sending them again (`defs`, `delivery.py`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+
+from capillary_adobe.state import Detail, Fate, Outcome, Receipt, Receipts, Route, State
+
+
+def refused_by_cause(state: State, day: str) -> Counter[str]:
+    """How many entities of a day AEP refuses at the moment, by cause."""
+    found = _standing(Receipts(state), day)
+    return Counter(cause for cause, fate in found.values() if fate is Fate.REJECTED)
+
+
+def open_by_cause(state: State, day: str) -> Counter[str]:
+    """The same, with those that a replay has opened and not sent yet."""
+    return Counter(cause for cause, _ in _standing(Receipts(state), day).values())
+
+
+def reopen(state: State, day: str, cause: str) -> set[str]:
+    """Open the entities of a day that are refused for this cause; their ids, with those opened before and not sent yet."""
+    receipts = Receipts(state)
+    found = {id_: fate for id_, (why, fate) in _standing(receipts, day).items() if why == cause}
+    refused = [id_ for id_, fate in found.items() if fate is Fate.REJECTED]
+    if refused:
+        receipts.record(
+            Receipt(
+                request_id=f"replay/{uuid.uuid4()}",
+                day=day,
+                kind="events",
+                route=Route.REPLAY,
+                ids=refused,
+                fates=[Fate.PENDING] * len(refused),
+                details=dict.fromkeys(range(len(refused)), Detail(None, "To be sent again by a replay.", cause)),
+            )
+        )
+    return set(found)
+
+
+def moved_since(state: State, day: str, moment_ms: int) -> set[str]:
+    """Ids of all entities of a day of which anything was noted at or after a moment (epoch ms)."""
+    return {id_ for receipt in Receipts(state).since(day, moment_ms) for id_ in receipt.ids}
+
+
+def now_ms() -> int:
+    """The moment, as the ledger notes it."""
+    return time.time_ns() // 1_000_000
+
+
+def _standing(receipts: Receipts, day: str) -> dict[str, tuple[str, Fate]]:
+    """Entities that stand refused, or opened again and not sent yet: cause and fate."""
+    ids = receipts.ids_with_cause(day)
+    states = receipts.of_day(day).known(ids)
+    return {
+        id_: (known.detail.cause, known.fate)
+        for id_, known in zip(ids, states, strict=True)
+        if known is not None
+        and known.detail.cause is not None
+        and (known.outcome is Outcome.REJECTED or known.route is Route.REPLAY)
+    }

@@ -1,0 +1,126 @@
+"""AEP's later verdict: entities that the inlet acknowledged and AEP then refused, read back and noted.
+
+Belongs here: failed batches of our dataset, their records matched to our entities. Does not belong here: the calls
+(`catalog.py`, `data_access.py`), the verdict on our own batches (`batch_verdict.py`), the tables (`outcomes.py`).
+Source: experienceleague.adobe.com/docs/experience-platform/ingestion/quality/retrieve-failed-batches.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+from capillary_adobe.adobe.catalog import Batch, Catalog
+from capillary_adobe.adobe.causes import cause_of
+from capillary_adobe.adobe.data_access import DataAccess, FailedRecord
+from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.state import Claims, Detail, Fate, ReadBatches, Receipt, Receipts, Route, SentBatches, State
+
+# Records noted in one row and one transaction; a failed batch may hold a million.
+_RECORDS_AT_ONCE = 1000
+_DAY_MS = 86_400_000
+_HEX = frozenset("0123456789abcdef")
+_ID_LENGTH = 64
+
+
+@dataclass
+class Reading:
+    """What was read: failed batches, their records, those that are none of ours, and where the others belong.
+
+    `missing` counts records that AEP says to have refused and does not give, or not yet.
+    """
+
+    batches: list[str] = field(default_factory=list)
+    records: int = 0
+    unmatched: int = 0
+    missing: int = 0
+    by_cause: Counter[str] = field(default_factory=Counter)
+    by_day: Counter[str] = field(default_factory=Counter)
+
+
+class VerdictReader:
+    """Reads the failed batches of the events dataset, each of them once."""
+
+    def __init__(self, dataset_id: str, days: int, state: State, platform: Platform) -> None:
+        self._dataset_id = dataset_id
+        self._days = days
+        self._claims = Claims(state)
+        self._receipts = Receipts(state)
+        self._read = ReadBatches(state)
+        self._own = SentBatches(state)
+        self._catalog = Catalog(platform)
+        self._access = DataAccess(platform)
+
+    def unread(self) -> Iterator[Batch]:
+        """Failed batches, oldest first, that hold a verdict not read yet; our own are judged by their own lane."""
+        since_ms = time.time_ns() // 1_000_000 - self._days * _DAY_MS
+        known = self._read.known(since_ms) | self._own.aep_ids(since_ms)
+        for batch in self._catalog.failed(self._dataset_id, since_ms):
+            if batch.batch_id not in known:
+                yield batch
+
+    def read(self, found: Reading) -> None:
+        """Note every unread verdict, and count it.
+
+        Raises:
+            DeliveryError: AEP cannot be reached or refuses; what was read until then is noted and counted.
+        """
+        for batch in self.unread():
+            self._read_one(batch, found)
+
+    def _read_one(self, batch: Batch, found: Reading) -> None:
+        records = unmatched = 0
+        number = 0
+        listed = self._access.failed_records(batch.batch_id)
+        while chunk := list(islice(listed, _RECORDS_AT_ONCE)):
+            records += len(chunk)
+            unmatched += self._note(batch, number, chunk, found)
+            number += 1
+        missing = max(0, (batch.failed_records or 0) - records)
+        found.batches.append(batch.batch_id)
+        found.records += records
+        found.unmatched += unmatched
+        found.missing += missing
+        # AEP may list a batch before its records can be fetched; one that never gives them is not asked for ever.
+        if not missing or batch.created_ms < time.time_ns() // 1_000_000 - _DAY_MS:
+            self._read.note(batch.batch_id, batch.created_ms, records, unmatched)
+
+    def _note(self, batch: Batch, number: int, chunk: list[FailedRecord], found: Reading) -> int:
+        """Note the verdict on our entities of a chunk; how many records are none of ours."""
+        refused = {record.entity_id: _detail(record) for record in chunk if _is_id(record.entity_id)}
+        days = self._claims.days_of([id_ for id_ in refused if id_ is not None])
+        ours = sorted((day, id_) for id_, day in days.items())
+        for day, of_day in groupby(ours, key=lambda pair: pair[0]):
+            ids = [id_ for _, id_ in of_day]
+            details = {place: refused[id_] for place, id_ in enumerate(ids)}
+            self._receipts.record(
+                Receipt(
+                    # The same at each reading: one that died half-way is read again and moves nothing twice.
+                    request_id=f"verdict/{batch.batch_id}/{number:06d}/{day}",
+                    day=day,
+                    kind="events",
+                    route=Route.VERDICT,
+                    ids=ids,
+                    fates=[Fate.REJECTED] * len(ids),
+                    aep_id=batch.batch_id,
+                    details=details,
+                )
+            )
+            found.by_day[day] += len(ids)
+            found.by_cause.update(detail.cause or "" for detail in details.values())
+        return sum(record.entity_id not in days for record in chunk)
+
+
+def _is_id(entity_id: str | None) -> bool:
+    return entity_id is not None and len(entity_id) == _ID_LENGTH and _HEX.issuperset(entity_id)
+
+
+def _detail(record: FailedRecord) -> Detail:
+    if not record.causes:
+        return Detail(None, "AEP names no reason.", cause_of("unknown"))
+    first = record.causes[0]
+    words = "; ".join(f"{cause.pointer} {cause.words}".strip() for cause in record.causes)
+    return Detail(None, words[:500], cause_of(first.code, first.pointer))

@@ -1,0 +1,174 @@
+"""The batch lane: a day as a batch at AEP, taken up wherever it was left, and what AEP's verdict means for its entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import requests
+
+from capillary_adobe.adobe import Delivery, DeliveryCounts, PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
+from capillary_adobe.settings import AdobeSettings
+from capillary_adobe.state import Receipts, SentBatches, State
+from capillary_adobe_tests.adobe.sending import DAY, conformant, settings_for, status_of, tally, work
+from capillary_adobe_tests.defs.installation import accepted, summary
+
+FILES = {"batch_file_bytes": 10_000, "batch_wait_seconds": 20, "retry_budget_seconds": 3}
+
+
+@dataclass
+class Lane:
+    """An emulator, the settings of its client, and a day's entities to send by batches."""
+
+    emulator: RunningEmulator
+    settings: AdobeSettings
+    state: State
+    batch: pa.RecordBatch
+
+    def deliver(self, **more: Any) -> DeliveryCounts:
+        """One run of the batch lane."""
+        settings = self.settings.model_copy(update=more)
+        return Delivery(settings, self.state).deliver(work(self.batch, lane="history", route="batch"), lambda _: None)
+
+    def batches(self) -> list[dict[str, Any]]:
+        """Every batch that AEP knows."""
+        token = requests.post(
+            f"{self.emulator.base_url}/ims/token/v3",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": self.settings.client_id,
+                "client_secret": self.settings.client_secret.get_secret_value(),
+                "scope": self.settings.scopes,
+            },
+            timeout=10,
+        ).json()["access_token"]
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "x-api-key": self.settings.client_id,
+            "x-gw-ims-org-id": self.settings.org_id,
+        }
+        url = f"{self.emulator.base_url}/data/foundation/catalog/batches?limit=100"
+        found = requests.get(url, headers=headers, timeout=10).json()
+        return [{"id": id_, **batch} for id_, batch in found.items()]
+
+    def arrived(self) -> list[str]:
+        """Ids in AEP's lake, each as often as it is there."""
+        return [entity["_id"] for entity in accepted(self.emulator.base_url)]
+
+
+@pytest.fixture
+def lane(tmp_path: Path, state: State) -> Iterator[Lane]:
+    with RunningEmulator(tmp_path / "aep", behaviour=Behaviour(batch_seconds=0.05)) as emulator:
+        yield Lane(emulator, settings_for(emulator.environment, **FILES), state, conformant(100))
+
+
+def test_a_day_goes_as_one_batch_of_several_files(lane: Lane) -> None:
+    counts = lane.deliver()
+    assert counts.outcomes == {"accepted": 100}
+    assert counts.requests == 3
+    (batch,) = lane.batches()
+    assert counts.batches == [batch["id"]]
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
+    assert {row["aep_id"] for row in status_of(lane.state, lane.batch)} == {batch["id"]}
+    assert lane.deliver().sent == 0
+    assert len(lane.batches()) == 1
+
+
+def test_the_lines_are_the_validated_texts(lane: Lane, tmp_path: Path) -> None:
+    lane.deliver()
+    lines = (tmp_path / "aep" / "accepted.jsonl").read_text("utf-8")
+    assert all(text in lines for text in lane.batch.column("entity").to_pylist())
+
+
+def test_rows_that_aep_refuses_are_rejected_by_cause_and_the_others_are_taken(lane: Lane) -> None:
+    bad = lane.batch.column("id").to_pylist()[7:10]
+    lane.emulator.demand({"not": {"properties": {"_id": {"enum": bad}}, "required": ["_id"]}})
+    lane.deliver()
+    found = {row["id"]: row for row in status_of(lane.state, lane.batch)}
+    assert {id_ for id_, row in found.items() if row["status"] == "rejected"} == set(bad)
+    assert {row["cause"] for id_, row in found.items() if id_ in bad} == {"aep_refused:1554"}
+    assert all(row["detail"] for id_, row in found.items() if id_ in bad)
+    assert tally(lane.state, lane.batch) == {"accepted": 97, "rejected": 3}
+    assert lane.deliver().sent == 0
+
+
+def test_a_batch_that_fails_for_rows_it_names_goes_again_without_them(lane: Lane) -> None:
+    bad = lane.batch.column("id").to_pylist()[:20]
+    lane.emulator.demand({"not": {"properties": {"_id": {"enum": bad}}, "required": ["_id"]}})
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 80, "rejected": 20}
+    assert sorted(batch["status"] for batch in lane.batches()) == ["failed", "success"]
+    assert len(lane.arrived()) == 80
+    assert Receipts(lane.state).of_day(DAY).maybe_twice() == 0
+
+
+@pytest.mark.parametrize("final", ["failed", "failure"])
+def test_a_batch_that_fails_without_naming_a_row_is_kept_and_sent_again(lane: Lane, final: str) -> None:
+    lane.emulator.faults.add(kind="batch_status", final=final)
+    with pytest.raises(PermanentDeliveryError, match="names no row"):
+        lane.deliver()
+    assert tally(lane.state, lane.batch) == {"failed": 100}
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert len(lane.arrived()) == 100
+
+
+@pytest.mark.parametrize("final", ["aborted", "abandoned"])
+def test_a_batch_that_aep_dropped_is_sent_again(lane: Lane, final: str) -> None:
+    lane.emulator.faults.add(kind="batch_status", final=final)
+    lane.deliver()
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert len(lane.arrived()) == 100
+
+
+def test_a_batch_that_is_stuck_is_told_and_its_entities_are_not_sent_twice(lane: Lane) -> None:
+    lane.emulator.faults.add(kind="batch_status", final="stalled")
+    for _ in range(2):
+        with pytest.raises(PermanentDeliveryError, match=r"gave up on batch .*stalled"):
+            lane.deliver()
+    assert tally(lane.state, lane.batch) == {"pending": 100}
+    assert "has not judged" in status_of(lane.state, lane.batch)[0]["detail"]
+    assert len(lane.batches()) == 1
+
+
+def test_a_verdict_that_takes_long_is_read_by_a_later_run(lane: Lane) -> None:
+    counts = lane.deliver(batch_wait_seconds=0)
+    assert (counts.waiting, counts.outcomes.total()) == (100, 0)
+    assert tally(lane.state, lane.batch) == {"pending": 100}
+    counts = lane.deliver()
+    assert (counts.sent, tally(lane.state, lane.batch)) == (0, {"accepted": 100})
+    assert SentBatches(lane.state).open() == []
+
+
+def test_the_batches_of_a_day_are_limited_and_the_rest_stays_pending(lane: Lane) -> None:
+    with pytest.raises(TransientDeliveryError, match="ADOBE_BATCHES_PER_DAY"):
+        lane.deliver(batches_per_day=2, batch_max_files=1)
+    # What the full batches hold has been judged nowhere yet, but it is at AEP.
+    lane.deliver(batches_per_day=0, batch_max_files=1)
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert len(lane.arrived()) == 100
+    assert len(lane.batches()) == 3
+
+
+def test_one_missing_batch_right_stops_nothing_for_good(lane: Lane) -> None:
+    lane.emulator.faults.add(kind="status", status=403, path="/data/foundation/import", times=None)
+    with pytest.raises(PermanentDeliveryError, match="403"):
+        lane.deliver()
+    assert tally(lane.state, lane.batch) == {"pending": 100}
+    lane.emulator.faults.clear()
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+
+
+def test_files_larger_than_one_piece_go_in_parts(lane: Lane) -> None:
+    lane.deliver(batch_put_bytes=4_000, batch_part_bytes=3_000)
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
+    assert summary(lane.emulator.base_url)["duplicates"] == 0
