@@ -83,7 +83,12 @@ class Accounts:
         raw = self._lake.count(RAW_EVENTS, part)
         # A line that gave way is noted by the micro-batch that took its place, and once more by its own if that runs again.
         aside = self._groups(SET_ASIDE, part, "kind, reason, event_name")
-        refused = self._groups(QUARANTINE, part, "stage, code, coalesce(event_name, '')")
+        # What AEP refused is an entity with the outcome `rejected`, counted there.
+        refused = {
+            key: n
+            for key, n in self._groups(QUARANTINE, part, "stage, code, coalesce(event_name, '')").items()
+            if key[0] != "aep"
+        }
         outcomes = self._groups(INGESTION_STATUS, part, "status, event_name")
         duplicates = sum(n for (kind, _, _), n in aside.items() if kind == "duplicate")
         ignored = _summed((reason, n) for (kind, reason, _), n in aside.items() if kind == "ignored")

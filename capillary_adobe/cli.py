@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capillary_adobe.cli_delivery import deliver, replay
+from capillary_adobe.cli_options import day as day_option
+
 if TYPE_CHECKING:
     from capillary_adobe.balance import Accounts
     from capillary_adobe.demo.traffic import Written
@@ -51,29 +54,14 @@ class _Plainly(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-class _Malformed(click.ClickException):
-    """A value that means nothing: exit code 2, as for an option that does not exist."""
-
-    exit_code = 2
-
-
-def _day(_ctx: click.Context, _option: click.Parameter, value: str | None) -> date | None:
-    """A UTC landing day; or one sentence without the lines on usage that click would add."""
-    if value is None:
-        return None
-    try:
-        # fromisoformat also reads forms that no folder of the landing store has.
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass
-    raise _Malformed(f"{value!r} is no day; give one as YYYY-MM-DD, such as 2026-01-31.")
-
-
 @click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="capillary-adobe")
 def main() -> None:
     """Capillary loyalty events to Adobe Experience Platform, with proof that each one arrived."""
+
+
+main.add_command(deliver)
+main.add_command(replay)
 
 
 @main.command()
@@ -158,7 +146,7 @@ def demo(ctx: click.Context, *, ui_port: int, emulator_port: int, code_port: int
 
 
 @demo.command()
-@click.option("--day", metavar="YYYY-MM-DD", callback=_day, required=True, help="UTC day to fill.")
+@click.option("--day", metavar="YYYY-MM-DD", callback=day_option, required=True, help="UTC day to fill.")
 @click.option("--events", type=click.IntRange(1), required=True, help="Lines, duplicates and broken ones included.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed tells other customers' stories.")
 @click.option("--clean", is_flag=True, help="No duplicates, nothing broken or late.")
@@ -200,7 +188,7 @@ def feed(events_per_second: float, yesterday: int) -> None:
 @click.option(
     "--day",
     metavar="YYYY-MM-DD",
-    callback=_day,
+    callback=day_option,
     help="One landing day, UTC; without it every day that anything is known of.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object for a day, a list for all days.")

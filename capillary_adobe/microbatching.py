@@ -91,8 +91,12 @@ class MicroBatcher:
         self._settings = settings
         self._first_day = first_day.isoformat()
 
-    def propose(self, lane: Lane, mark: LaneCursor, now_ms: int) -> Proposal:
-        """The next micro-batch of a lane that has none running; moves the mark along."""
+    def propose(self, lane: Lane, mark: LaneCursor, now_ms: int, held: str = "") -> Proposal:
+        """The next micro-batch of a lane that has none running; moves the mark along.
+
+        While AEP is down (`held` tells so in words), one that has failed is asked for again and no new one: each would fail
+        as well, and once AEP is back the older ones come first.
+        """
         deadline = time.monotonic() + BUDGET_SECONDS
         unfinished = self._register.unfinished(lane)
         whole_days = self._register.open_days()
@@ -101,6 +105,8 @@ class MicroBatcher:
                 continue
             if now_ms >= batch.asked_ms + self._pause_ms(batch.attempts + 2 * batch.whole_day):
                 return Proposal(batch, f"asking again for {batch.batch_id}, try {batch.attempts + 1}")
+        if held and unfinished:
+            return Proposal(None, f"{held}; {len(unfinished)} micro-batches wait for their next try")
         today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
         before = asdict(mark)
         batch = self._next(lane, mark, today, now_ms, deadline)

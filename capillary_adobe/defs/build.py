@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from capillary_adobe.defs.assets import (
+    build_aep_verdict,
     build_enriched_events,
     build_ingestion_status,
     build_quarantine,
@@ -19,11 +20,16 @@ from capillary_adobe.defs.assets import (
     build_xdm_events,
     landing_spec,
 )
+from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.defs.resources import default_resources
 from capillary_adobe.defs.sensors import build_landing_sensor
+from capillary_adobe.defs.verdict_sensor import build_verdict_sensor
 
 JOB = "deliver_micro_batch"
+VERDICT_JOB = "read_verdict"
+REPLAY_JOB = "replay_cause"
+REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
 
 def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -44,10 +50,23 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         selection=dg.AssetSelection.groups("delivery"),
         description="One micro-batch of landed objects through the whole road; started by landing_sensor.",
     )
+    verdict = dg.define_asset_job(
+        VERDICT_JOB,
+        selection=dg.AssetSelection.groups(GROUP),
+        description="Read what AEP refused after it had taken it; started by verdict_sensor.",
+    )
+    replay = dg.define_asset_job(
+        REPLAY_JOB,
+        selection=dg.AssetSelection.assets(*REPLAYED),
+        description=(
+            "Send again what AEP refused for one cause, after the mapping is mended. Choose the partition and set "
+            "`ops.ingestion_status.config.reopen_cause` to the cause as the asset `quarantine` shows it."
+        ),
+    )
     return dg.Definitions(
-        assets=[landing_spec(), *road],
-        jobs=[job],
-        sensors=[build_landing_sensor(JOB)],
+        assets=[landing_spec(), *road, build_aep_verdict()],
+        jobs=[job, verdict, replay],
+        sensors=[build_landing_sensor(JOB), build_verdict_sensor(VERDICT_JOB)],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.
         executor=dg.in_process_executor,

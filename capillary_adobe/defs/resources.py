@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import dagster as dg
 
+from capillary_adobe.adobe import Delivery
+from capillary_adobe.adobe.batch_lane import BatchLane
+from capillary_adobe.adobe.catalog import Catalog
+from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.token import shared_token
+from capillary_adobe.adobe.verdict import VerdictReader
 from capillary_adobe.lake import Lake
 from capillary_adobe.landing import LandingStore, open_landing_store
-from capillary_adobe.settings import StorageSettings, load
+from capillary_adobe.settings import AdobeSettings, StorageSettings, VerdictSettings, load
 from capillary_adobe.state import State
 
 
@@ -44,6 +50,37 @@ class StateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
         return State(self.url or load(StorageSettings).state_url)
 
 
+class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """AEP; every client of this process shares one access token. `batch_wait_seconds` replaces `ADOBE_BATCH_WAIT_SECONDS`."""
+
+    batch_wait_seconds: float | None = None
+
+    def delivery(self, settings: AdobeSettings, state: State) -> Delivery:
+        """Delivery to the events dataset."""
+        return Delivery(self._patient(settings, self.batch_wait_seconds), state, shared_token(settings))
+
+    def batch_lane(self, settings: AdobeSettings, state: State, wait_seconds: float) -> BatchLane:
+        """The batch lane, waiting no longer than this for a verdict."""
+        return BatchLane(self._patient(settings, wait_seconds), state, Platform(settings, shared_token(settings)))
+
+    def _patient(self, settings: AdobeSettings, wait_seconds: float | None) -> AdobeSettings:
+        return settings if wait_seconds is None else settings.model_copy(update={"batch_wait_seconds": wait_seconds})
+
+    def verdict_reader(self, settings: AdobeSettings, state: State) -> VerdictReader:
+        """The reader of AEP's failed batches."""
+        platform = Platform(settings, shared_token(settings))
+        return VerdictReader(settings.events_dataset_id, load(VerdictSettings).days, state, platform)
+
+    def catalog(self, settings: AdobeSettings) -> Catalog:
+        """AEP's Catalog."""
+        return Catalog(Platform(settings, shared_token(settings)))
+
+
 def default_resources() -> dict[str, dg.ConfigurableResource]:  # pyright: ignore[reportMissingTypeArgument]
     """Every resource, reading its address from the settings when used."""
-    return {"landing": LandingResource(), "lake": LakeResource(), "state": StateResource()}
+    return {
+        "landing": LandingResource(),
+        "lake": LakeResource(),
+        "state": StateResource(),
+        "adobe": AdobeResource(),
+    }

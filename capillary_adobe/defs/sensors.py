@@ -7,28 +7,23 @@ Belongs here: run requests, cursor, observations and skip reasons. Does not belo
 import time
 
 import dagster as dg
-from dagster import DagsterRunStatus
 
+from capillary_adobe.adobe.delivery import INLET
+from capillary_adobe.adobe.pacing import not_answering
 from capillary_adobe.defs.assets.landing import LANDING
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import LandingResource, StateResource
+from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.landing.store import LANE_FOLDERS
 from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
 from capillary_adobe.settings import HistorySettings, LandingSettings, Lane, load
-from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches
+from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches, Paces, PaceView
 from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
 
 _STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
 # A run that died together with its code server stays `started` for good; without this its lane would wait as long.
 LONGEST_RUN_SECONDS = 7200
-_ACTIVE = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 
 def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
@@ -42,7 +37,8 @@ def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
         description=(
             "Polls the landing store and asks for one micro-batch a lane at a time; what lands meanwhile goes into the "
             "next. A micro-batch that failed is asked for again, with growing pauses. The last tick's reason tells what "
-            "it saw; stop the sensor to hold delivery, nothing is lost by that."
+            "it saw; stop the sensor to hold delivery, nothing is lost by that. While AEP is down, only what has failed is "
+            "tried again; the rest waits in the landing store and follows in order of age."
         ),
     )
     def landing_sensor(
@@ -61,6 +57,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day)
     cursor = Cursor.parse(context.cursor)
     now_ms = time.time_ns() // 1_000_000
+    held = _outage(Paces(database).look(INLET, now_ms / 1000))
     asked: list[MicroBatch] = []
     words: list[str] = []
     for lane in LANE_FOLDERS:
@@ -69,7 +66,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
             waiting = batcher.waiting(lane, cursor.lane(lane))
             words.append(f"{lane}: run {running[:8]} is at work, {waiting} objects wait for the next micro-batch")
             continue
-        proposal = batcher.propose(lane, cursor.lane(lane), now_ms)
+        proposal = batcher.propose(lane, cursor.lane(lane), now_ms, held)
         if (
             proposal.batch is not None
             and proposal.batch.whole_day
@@ -92,14 +89,21 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     )
 
 
+def _outage(view: PaceView | None) -> str:
+    """Since when AEP is down, in words; empty where it answers."""
+    if view is None or view.down_since is None or view.next_try is None:
+        return ""
+    return not_answering(view.down_since, view.words, view.next_try)
+
+
 def _running(instance: dg.DagsterInstance, lane: Lane) -> str | None:
-    runs = instance.get_runs(dg.RunsFilter(tags={LANE_TAG: lane}, statuses=_ACTIVE), limit=1)
+    runs = instance.get_runs(dg.RunsFilter(tags={LANE_TAG: lane}, statuses=ACTIVE), limit=1)
     return runs[0].run_id if runs else None
 
 
 def _day_running(instance: dg.DagsterInstance, day: str) -> bool:
     tags = {"dagster/partition": day}
-    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1))
+    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=ACTIVE), limit=1))
 
 
 def _request(batch: MicroBatch) -> dg.RunRequest:

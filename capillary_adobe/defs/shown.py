@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from tabulate import tabulate
 
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.tables import Table
@@ -52,6 +53,13 @@ def counts(title: str, values: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     lines = [f"| {title} | count |", "| --- | ---: |"]
     lines += [f"| `{name}` | {n:,} |" for name, n in sorted(values.items(), key=lambda item: (-item[1], item[0]))]
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def sample(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+    """A few rows of plain values; the caller sees to it that none is personal."""
+    if not rows:
+        return dg.MetadataValue.md("none")
+    return dg.MetadataValue.md(tabulate(rows, headers="keys", tablefmt="github"))
 
 
 def preview(lake: Lake, table: Table, part: Slice, columns: list[str]) -> dg.MarkdownMetadataValue:

@@ -13,7 +13,7 @@ from capillary_adobe.defs.checks import rows_as_declared
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.lake import Slice
 from capillary_adobe.settings import CapillarySettings, TenantSettings, load
-from capillary_adobe.state import Outcome, Receipt, Receipts
+from capillary_adobe.state import Fate, Receipt, Receipts
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS, XDM_EVENTS
 from capillary_adobe.xdm.entities import EntityStage
 from capillary_adobe.xdm.rules import load_rules
@@ -53,7 +53,7 @@ def test_a_lost_raw_event_is_seen(delivered: Installation) -> None:
 
 def test_an_entity_acknowledged_twice_is_seen(delivered: Installation) -> None:
     entity = delivered.rows(XDM_EVENTS, DAY)[0]["id"]
-    Receipts(delivered.state).record(Receipt("again", DAY, "events", [entity], [Outcome.ACCEPTED], http_status=207))
+    Receipts(delivered.state).record(Receipt("again", DAY, "events", [entity], [Fate.ACCEPTED], http_status=207))
     result = delivered.run(DAY, begin="ingestion_status", until="ingestion_status")
     assert not evaluation(result, "nothing_is_sent_twice").passed
     assert evaluation(result, "nothing_is_lost").passed

@@ -3,6 +3,7 @@
 Belongs here: what an operator sees of a stage. Does not belong here: the stage's work.
 """
 
+from capillary_adobe.defs.assets.aep_verdict import build_aep_verdict
 from capillary_adobe.defs.assets.enriched_events import build_enriched_events
 from capillary_adobe.defs.assets.ingestion_status import build_ingestion_status
 from capillary_adobe.defs.assets.landing import landing_spec
@@ -11,6 +12,7 @@ from capillary_adobe.defs.assets.raw_events import build_raw_events
 from capillary_adobe.defs.assets.xdm_events import build_xdm_events
 
 __all__ = [
+    "build_aep_verdict",
     "build_enriched_events",
     "build_ingestion_status",
     "build_quarantine",

@@ -1,30 +1,44 @@
 """Asset `ingestion_status`: every entity sent once, and what AEP answered.
 
-Belongs here: the asset, its checks and their words. Does not belong here: sending (`adobe.delivery`) and the balance
-(`balance.py`).
+Belongs here: the asset and its words. Does not belong here: sending (`adobe.delivery`), the balance (`balance.py`) and
+the checks (`defs/delivery_checks.py`).
 """
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
-from capillary_adobe.adobe import Delivery, DeliveryCounts, DeliveryError
-from capillary_adobe.adobe.status import COLUMNS, outcomes
+from capillary_adobe.adobe import DeliveryCounts, DeliveryError, Work
+from capillary_adobe.adobe.plan import Plan, draw
+from capillary_adobe.adobe.replay import moved_since, now_ms, refused_by_cause, reopen
 from capillary_adobe.balance import Accounts, Balance
-from capillary_adobe.capillary.raw import replaced_events
-from capillary_adobe.defs.checks import claim, result
+from capillary_adobe.defs.delivery_checks import delivery_claims, delivery_results
+from capillary_adobe.defs.delivery_config import DeliveryConfig
 from capillary_adobe.defs.failures import told_plainly
-from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
-from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, load
 from capillary_adobe.state import MicroBatches, Outcome, Receipts, State
 from capillary_adobe.tables import INGESTION_STATUS, TABLES, XDM_EVENTS
 
 NAME = INGESTION_STATUS.name
 POOL = "adobe_inlet"
-PREVIEW = ["event_name", "id", "status", "code", "detail", "attempts", "landed_ms", "answered_ms"]
+PREVIEW = ["event_name", "id", "status", "code", "detail", "cause", "attempts", "landed_ms", "answered_ms"]
+
+
+@dataclass
+class _Sent:
+    """What a run did; a plan where it was only to show what it would do."""
+
+    counts: DeliveryCounts
+    rows: int = 0
+    plan: Plan | None = None
+    reopened: int = 0
+    others_moved: int = 0
 
 
 def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -39,67 +53,80 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
         owners=["team:data"],
         pool=POOL,
         metadata=definition_metadata(INGESTION_STATUS),
-        code_version="1",
-        check_specs=_claims(partitions),
+        code_version="2",
+        check_specs=delivery_claims(partitions),
         description=(
-            "One row per entity with its outcome at AEP's streaming inlet. `accepted` and `rejected` are final; `failed` "
-            "and `pending` are sent by the next run. Materialize a partition to send what is still open; what AEP has "
-            "acknowledged is never sent again."
+            "One row per entity with its outcome at AEP, by streaming or by batch ingestion. `accepted` and `rejected` are "
+            "final; `failed` and `pending` are sent by the next run. Materialize a partition to send what is still open; "
+            "what AEP has acknowledged is never sent again. In the launchpad, `dry_run` shows what would be sent and sends "
+            "nothing; `reopen_cause` sends again what AEP refused for one cause."
         ),
     )
     def ingestion_status(
         context: dg.AssetExecutionContext,
-        config: MicroBatchConfig,
+        config: DeliveryConfig,
         landing: LandingResource,
         lake: LakeResource,
         state: StateResource,
+        adobe: AdobeResource,
     ) -> dg.MaterializeResult:
         with told_plainly():
             started = time.perf_counter()
             part = config.slice(context.partition_key)
-            tables, database, settings = lake.open(), state.open(), load(AdobeSettings)
+            tables, database = lake.open(), state.open()
             with database.day_lock(part.day):
-                sent, rows = _deliver(context, tables, database, part, settings)
+                sent = _deliver(context, tables, database, part, config, adobe)
                 for table in TABLES:
                     tables.tidy(table, part.day)
             seconds = time.perf_counter() - started
-            _finish(MicroBatches(database), part)
+            if sent.plan is None:
+                _finish(MicroBatches(database), part)
             account = Accounts(landing.open(), tables, database).balance(part.day, count_unread=False)
+            causes = refused_by_cause(database, part.day)
             return dg.MaterializeResult(
                 metadata={
-                    "sent": sent.sent,
-                    "accepted": sent.outcomes[Outcome.ACCEPTED],
-                    "rejected": sent.outcomes[Outcome.REJECTED],
-                    "already_settled": sent.already_settled,
-                    "requests": sent.requests,
-                    "sent_bytes": sent.bytes,
-                    "sent_per_second": round(sent.sent / seconds, 1),
+                    **_sent_numbers(sent, seconds),
                     **_day_numbers(account),
+                    "refused_by_cause": counts("cause", causes),
                     "preview": preview(tables, INGESTION_STATUS, part, PREVIEW),
-                    **slice_metadata(tables, INGESTION_STATUS, part, seconds, rows),
+                    **slice_metadata(tables, INGESTION_STATUS, part, seconds, sent.rows),
                 },
-                check_results=_judged(account, Receipts(database).of_day(part.day).accepted_twice()),
+                check_results=delivery_results(account, Receipts(database).of_day(part.day), causes),
             )
 
     return ingestion_status
 
 
 def _deliver(
-    context: dg.AssetExecutionContext, tables: Lake, state: State, part: Slice, settings: AdobeSettings
-) -> tuple[DeliveryCounts, int]:
+    context: dg.AssetExecutionContext,
+    tables: Lake,
+    state: State,
+    part: Slice,
+    config: DeliveryConfig,
+    adobe: AdobeResource,
+) -> _Sent:
     """Send what is open and write the outcomes, also when delivery stopped half-way."""
+    settings = load(AdobeSettings)
+    began_ms = now_ms()
+    only = frozenset(reopen(state, part.day, config.reopen_cause)) if config.reopen_cause else None
+    work = Work(
+        part.day, lambda columns: tables.read(XDM_EVENTS, part, columns), config.lane, config.chosen_route, only
+    )
+    sent = _Sent(DeliveryCounts(), reopened=len(only or ()))
     failure: DeliveryError | None = None
-    sent = DeliveryCounts()
-    try:
-        entities = tables.read(XDM_EVENTS, part, ["id", "entity"])
-        sent = Delivery(settings, state).deliver(part.day, entities, context.log.info)
-    except DeliveryError as error:
-        failure = error
-    rows = tables.replace(INGESTION_STATUS, part, outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS)))
-    tables.remove_events(INGESTION_STATUS, part, replaced_events(tables, part))
+    if config.dry_run:
+        sent.plan = draw(settings, state, work)
+    else:
+        try:
+            sent.counts = adobe.delivery(settings, state).deliver(work, context.log.info)
+        except DeliveryError as error:
+            failure = error
+    sent.rows = write_outcomes(tables, state, part)
+    if only is not None:
+        sent.others_moved = len(moved_since(state, part.day, began_ms) - only)
     if failure is not None:
         raise failure
-    return sent, rows
+    return sent
 
 
 def _finish(batches: MicroBatches, part: Slice) -> None:
@@ -109,10 +136,45 @@ def _finish(batches: MicroBatches, part: Slice) -> None:
         batches.finish(part.batch_id)
 
 
+def _sent_numbers(sent: _Sent, seconds: float) -> dict[str, Any]:
+    found = sent.counts
+    numbers: dict[str, Any] = {
+        "sent": found.sent,
+        "accepted": found.outcomes[Outcome.ACCEPTED],
+        "rejected": found.outcomes[Outcome.REJECTED],
+        "waiting_at_aep": found.waiting,
+        "already_settled": found.already_settled,
+        "requests": found.requests,
+        "sent_bytes": found.bytes,
+        "sent_per_second": round(found.sent / seconds, 1),
+    }
+    if found.batches:
+        numbers["aep_batches"] = dg.MetadataValue.md("\n".join(f"* `{batch}`" for batch in found.batches))
+    if sent.reopened:
+        numbers |= {"reopened": sent.reopened, "others_moved": sent.others_moved}
+    if sent.plan is not None:
+        numbers |= _plan_numbers(sent.plan)
+    return numbers
+
+
+def _plan_numbers(plan: Plan) -> dict[str, Any]:
+    return {
+        "dry_run": True,
+        "would_send": plan.to_send,
+        "would_send_bytes": plan.bytes,
+        "would_take_seconds": plan.estimated_seconds,
+        "would_take_requests": plan.requests,
+        "would_go_by": plan.route,
+        "would_send_by_type": counts("eventType", plan.by_event_type),
+        "would_send_first": sample(plan.sample),
+    }
+
+
 def _day_numbers(account: Balance) -> dict[str, dg.MetadataValue | int | float]:
     numbers: dict[str, dg.MetadataValue | int | float] = {
         "day_landed_lines": account.landed_lines,
         "day_accepted": account.delivery[Outcome.ACCEPTED],
+        "day_rejected": account.delivery[Outcome.REJECTED],
         "day_open": account.delivery[Outcome.PENDING] + account.delivery[Outcome.FAILED],
         "day_delivery": counts("outcome", account.delivery),
     }
@@ -120,53 +182,3 @@ def _day_numbers(account: Balance) -> dict[str, dg.MetadataValue | int | float]:
         if seconds is not None:
             numbers[f"latency_{name}_seconds"] = seconds
     return numbers
-
-
-def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
-    return [
-        claim(
-            NAME,
-            "nothing_is_lost",
-            "The day balances: lines landed = raw + duplicates + quarantined + ignored, raw = enriched, and every entity has "
-            "an outcome. If not, `differences` names the stage: materialize the partition from `raw_events` on, which "
-            "rebuilds the day from the landing store and sends nothing twice.",
-            partitions,
-        ),
-        claim(
-            NAME,
-            "nothing_is_sent_twice",
-            "AEP acknowledged every entity of the day once. If this fails, a receipt was lost or two runs sent the same "
-            "entities; AEP's profile store drops the repeats by `_id`, its data lake keeps them. Look at which runs of the "
-            "partition overlapped.",
-            partitions,
-        ),
-        claim(
-            NAME,
-            "everything_is_delivered",
-            "No entity of the day is pending, failed or rejected. Pending and failed ones go with the next run of the "
-            "partition; for rejected ones read `detail` in the table.",
-            partitions,
-        ),
-    ]
-
-
-def _judged(account: Balance, twice: int) -> list[dg.AssetCheckResult]:
-    undelivered = {name: n for name, n in account.delivery.items() if n and name != Outcome.ACCEPTED}
-    return [
-        result(
-            "nothing_is_lost",
-            passed=account.balanced,
-            landed_lines=account.landed_lines,
-            difference=account.difference,
-            differences=counts("stage", account.differences),
-            unread_objects=account.unread_objects,
-        ),
-        result("nothing_is_sent_twice", passed=twice == 0, entities=twice),
-        result(
-            "everything_is_delivered",
-            passed=not undelivered,
-            severity=dg.AssetCheckSeverity.WARN,
-            undelivered=sum(undelivered.values()),
-            by_outcome=counts("outcome", undelivered),
-        ),
-    ]

@@ -1,0 +1,118 @@
+"""Asset `aep_verdict`: what AEP made of the entities after it had taken them.
+
+Belongs here: the asset and its words. Does not belong here: reading the verdict (`adobe.verdict`), asking for it
+(`defs/verdict_sensor.py`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from capillary_adobe.adobe import DeliveryError
+from capillary_adobe.adobe.counts import DeliveryCounts
+from capillary_adobe.adobe.replay import refused_by_cause
+from capillary_adobe.adobe.verdict import Reading
+from capillary_adobe.balance import Accounts
+from capillary_adobe.defs.delivery_checks import delivery_evaluations
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.shown import counts
+from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.landing import LandingStore
+from capillary_adobe.outcomes import write_outcomes
+from capillary_adobe.settings import AdobeSettings, load
+from capillary_adobe.state import Receipts, SentBatches, State
+from capillary_adobe.tables import INGESTION_STATUS
+
+NAME = "aep_verdict"
+GROUP = "verdict"
+
+
+@dataclass
+class _Moved:
+    """What one look at AEP has moved."""
+
+    reading: Reading = field(default_factory=Reading)
+    batches: DeliveryCounts = field(default_factory=DeliveryCounts)
+    days: set[str] = field(default_factory=set)
+    problem: DeliveryError | None = None
+
+
+def build_aep_verdict() -> dg.AssetsDefinition:
+    """The asset; without partitions, since AEP's failed batches know nothing of landing days."""
+
+    @dg.asset(
+        name=NAME,
+        deps=[INGESTION_STATUS.name],
+        group_name=GROUP,
+        kinds={"adobe"},
+        owners=["team:data"],
+        code_version="1",
+        description=(
+            "AEP answers before it validates. This reads its failed batches and the fate of our own batches, marks the "
+            "entities as `rejected` with AEP's words, puts them in `quarantine` under stage `aep`, and draws the balance of "
+            "their days anew. `verdict_sensor` asks for it when AEP has news; press Materialize to look at once. Refused "
+            "entities: mend the mapping, then `capillary-adobe replay --cause <cause>`."
+        ),
+    )
+    def aep_verdict(
+        context: dg.AssetExecutionContext,
+        landing: LandingResource,
+        lake: LakeResource,
+        state: StateResource,
+        adobe: AdobeResource,
+    ) -> dg.MaterializeResult:
+        with told_plainly():
+            settings, tables, database, store = load(AdobeSettings), lake.open(), state.open(), landing.open()
+            moved = _look(context, settings, database, adobe)
+            for day in sorted(moved.days):
+                _settle(context, day, tables, database, store)
+            if moved.problem is not None:
+                raise moved.problem
+            reading = moved.reading
+            return dg.MaterializeResult(
+                metadata={
+                    "failed_batches": len(reading.batches),
+                    "failed_records": reading.records,
+                    "refused_entities": sum(reading.by_day.values()),
+                    "records_not_ours": reading.unmatched,
+                    "records_not_given": reading.missing,
+                    "own_batches_judged": sum(moved.batches.outcomes.values()),
+                    "by_cause": counts("cause", reading.by_cause),
+                    "by_day": counts("landing day", reading.by_day),
+                    "own_batches": counts("outcome", Counter(moved.batches.outcomes)),
+                }
+            )
+
+    return aep_verdict
+
+
+def _look(context: dg.AssetExecutionContext, settings: AdobeSettings, state: State, adobe: AdobeResource) -> _Moved:
+    """Read what AEP has decided; what was read before a failure stays read."""
+    moved = _Moved()
+    lane = adobe.batch_lane(settings, state, wait_seconds=0)
+    for day in sorted({batch.day for batch in SentBatches(state).open() if batch.completed_ms is not None}):
+        with state.day_lock(day):
+            try:
+                lane.judge_open(day, moved.batches, context.log.info)
+            except DeliveryError as error:
+                moved.problem = moved.problem or error
+        moved.days.add(day)
+    try:
+        adobe.verdict_reader(settings, state).read(moved.reading)
+    except DeliveryError as error:
+        moved.problem = moved.problem or error
+    moved.days |= set(moved.reading.by_day)
+    return moved
+
+
+def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: State, store: LandingStore) -> None:
+    """Write a day's outcomes anew and let its checks say so, as a run of the day would."""
+    with state.day_lock(day):
+        write_outcomes(tables, state, Slice(day))
+    account = Accounts(store, tables, state).balance(day, count_unread=False)
+    causes = refused_by_cause(state, day)
+    for evaluation in delivery_evaluations(day, account, Receipts(state).of_day(day), causes):
+        context.instance.report_runless_asset_event(evaluation)
+    context.log.info("%s: %s", day, account.delivery)

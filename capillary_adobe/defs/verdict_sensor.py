@@ -1,0 +1,70 @@
+"""The sensor that asks for a run of `aep_verdict` when AEP has decided something.
+
+Belongs here: the tick: two cheap look-ups, a run request or a reason. Does not belong here: reading the verdict, which may
+take longer than a tick may (`assets/aep_verdict.py`).
+"""
+
+import time
+
+import dagster as dg
+
+from capillary_adobe.adobe.catalog import Catalog, Stage
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.resources import AdobeResource, StateResource
+from capillary_adobe.defs.runs import ACTIVE
+from capillary_adobe.settings import AdobeSettings, VerdictSettings, load
+from capillary_adobe.state import SentBatches, State
+
+_DECIDED = (Stage.GOOD, Stage.BAD, Stage.GONE, Stage.STUCK)
+# Time for one tick's questions; Dagster ends a tick after 60 s and keeps nothing of it.
+_BUDGET_SECONDS = 20.0
+
+
+def build_verdict_sensor(job_name: str) -> dg.SensorDefinition:
+    """The sensor that asks for runs of a job."""
+
+    @dg.sensor(
+        name="verdict_sensor",
+        job_name=job_name,
+        minimum_interval_seconds=load(VerdictSettings).seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Asks AEP every ADOBE_VERDICT_SECONDS whether it has failed batches that were not read yet, or has judged a "
+            "batch of ours, and has `aep_verdict` read them. A tick that fails names the right or the setting that is "
+            "missing; nothing is lost by that, the verdict is read when it is mended."
+        ),
+    )
+    def verdict_sensor(
+        context: dg.SensorEvaluationContext, state: StateResource, adobe: AdobeResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        with told_plainly():
+            running = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE), limit=1)
+            if running:
+                return dg.SkipReason(f"run {running[0].run_id[:8]} is reading AEP's verdict")
+            news = _news(load(AdobeSettings), state.open(), adobe)
+            if news is None:
+                return dg.SkipReason("AEP has decided nothing new")
+            return dg.RunRequest(run_key=f"verdict-{time.time_ns() // 1_000_000}", tags={"capillary_adobe/news": news})
+
+    return verdict_sensor
+
+
+def _news(settings: AdobeSettings, state: State, adobe: AdobeResource) -> str | None:
+    unread = next(adobe.verdict_reader(settings, state).unread(), None)
+    if unread is not None:
+        return "failed batches"
+    return "our own batches" if _own_decided(adobe.catalog(settings), state) else None
+
+
+def _own_decided(catalog: Catalog, state: State) -> bool:
+    deadline = time.monotonic() + _BUDGET_SECONDS
+    for batch in SentBatches(state).open():
+        if batch.completed_ms is None or batch.aep_id is None:
+            continue
+        found = catalog.batch(batch.aep_id)
+        if found is not None and found.stage in _DECIDED:
+            # One that is stuck is told by every look at it, until somebody has Adobe move it.
+            return True
+        if time.monotonic() > deadline:
+            return False
+    return False
