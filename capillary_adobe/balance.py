@@ -47,6 +47,9 @@ class Balance:
     difference: int
     differences: dict[str, int]
     unread_objects: int
+    maybe_twice: int
+    """Entities that AEP acknowledged after a sending whose answer was lost: it may hold them twice, under one `_id`."""
+    refused_by_cause: dict[str, int]
     by_event_type: dict[str, dict[str, int]]
     latency_seconds: dict[str, float | None] = field(default_factory=dict)
 
@@ -89,7 +92,10 @@ class Accounts:
             for key, n in self._groups(QUARANTINE, part, "stage, code, coalesce(event_name, '')").items()
             if key[0] != "aep"
         }
-        outcomes = self._groups(INGESTION_STATUS, part, "status, event_name")
+        told = self._groups(
+            INGESTION_STATUS, part, "status, event_name, coalesce(cause, ''), coalesce(doubtful, 0) > 0"
+        )
+        outcomes = _summed_pairs(((status, name), n) for (status, name, _, _), n in told.items())
         duplicates = sum(n for (kind, _, _), n in aside.items() if kind == "duplicate")
         ignored = _summed((reason, n) for (kind, reason, _), n in aside.items() if kind == "ignored")
         raw_refused = sum(n for (stage, _, _), n in refused.items() if stage == "raw")
@@ -118,6 +124,10 @@ class Accounts:
             difference=difference,
             differences={name: n for name, n in differences.items() if n},
             unread_objects=len(unread),
+            maybe_twice=sum(n for (status, *_, doubtful), n in told.items() if doubtful and status == Outcome.ACCEPTED),
+            refused_by_cause=_summed(
+                (cause, n) for (status, _, cause, _), n in told.items() if cause and status == Outcome.REJECTED
+            ),
             by_event_type=self._by_event_type(part, aside, refused, outcomes),
             latency_seconds=self._latency(part),
         )
@@ -182,6 +192,13 @@ def _query(lake: Lake, table: Table, part: Slice, statement: str) -> list[tuple[
         batches = (batch.select(names).cast(schema) for batch in lake.read(table, part, names))
         connection.register("rows", pa.RecordBatchReader.from_batches(schema, batches))
         return connection.sql(statement).fetchall()
+
+
+def _summed_pairs(pairs: Iterator[tuple[tuple[str, str], int]]) -> dict[tuple[str, str], int]:
+    sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for pair, n in pairs:
+        sums[pair] += n
+    return sums
 
 
 def _summed(pairs: Iterator[tuple[str, int]], names: list[str] | None = None) -> dict[str, int]:

@@ -94,13 +94,13 @@ class MicroBatcher:
     def propose(self, lane: Lane, mark: LaneCursor, now_ms: int, held: str = "") -> Proposal:
         """The next micro-batch of a lane that has none running; moves the mark along.
 
-        While AEP is down (`held` tells so in words), one that has failed is asked for again and no new one: each would fail
-        as well, and once AEP is back the older ones come first.
+        While AEP is down (`held` tells so in words), only the oldest that has failed is asked for again: each other one would
+        fail as well, and once AEP is back the older ones come first.
         """
         deadline = time.monotonic() + BUDGET_SECONDS
         unfinished = self._register.unfinished(lane)
         whole_days = self._register.open_days()
-        for batch in unfinished:
+        for batch in unfinished[:1] if held else unfinished:
             if not batch.whole_day and batch.day in whole_days:
                 continue
             if now_ms >= batch.asked_ms + self._pause_ms(batch.attempts + 2 * batch.whole_day):

@@ -29,7 +29,7 @@ def of_day(account: Balance) -> str:
         ("  ignored", sum(account.ignored.values()), _named(account.ignored)),
         ("  quarantined", sum(account.quarantined.values()), _named(account.quarantined)),
         ("entities", sum(account.entities.values()), _named(account.entities)),
-        *((f"  {outcome}", count, "") for outcome, count in account.delivery.items()),
+        *((f"  {outcome}", count, _of(account, outcome)) for outcome, count in account.delivery.items()),
         ("landing to AEP", "", _latency(account)),
         ("balanced", "yes" if account.balanced else "no", _verdict(account)),
     ]
@@ -91,6 +91,14 @@ def _named(counts: Mapping[str, int]) -> str:
 def _latency(account: Balance) -> str:
     known = [f"{name} {seconds:.1f} s" for name, seconds in account.latency_seconds.items() if seconds is not None]
     return ", ".join(known) or "nothing accepted yet"
+
+
+def _of(account: Balance, outcome: str) -> str:
+    if outcome == "rejected":
+        return _named(account.refused_by_cause)
+    if outcome == "accepted" and account.maybe_twice:
+        return f"{account.maybe_twice} sent again after a lost answer; AEP may hold them twice"
+    return ""
 
 
 def _verdict(account: Balance) -> str:

@@ -45,7 +45,15 @@ class Day:
         self.write(
             INGESTION_STATUS,
             [
-                {"event_name": name, "status": status, "landed_ms": 1_000, "answered_ms": 1_000 + 1_000 * n}
+                {
+                    "event_name": name,
+                    "status": status,
+                    "landed_ms": 1_000,
+                    "answered_ms": 1_000 + 1_000 * n,
+                    # A lost answer before the acknowledgement, and one that nothing has followed yet.
+                    "doubtful": 1 if n in (1, 5) else 0,
+                    "cause": "aep_wrong_type:/x" if status == "rejected" else None,
+                }
                 for n, (name, status) in enumerate(statuses)
             ],
         )
@@ -63,6 +71,8 @@ class Day:
                 {"stage": "raw", "code": "not_json", "event_name": None},
                 {"stage": "raw", "code": "event_unknown", "event_name": "surprise"},
                 {"stage": "xdm", "code": "wrong_type", "event_name": "tierUpgraded"},
+                # The entity with the outcome `rejected`, counted there.
+                {"stage": "aep", "code": "aep_wrong_type", "event_name": "pointsIssued"},
             ],
         )
         self.land("a.jsonl", 7)
@@ -124,6 +134,8 @@ def test_an_exact_day(day: Day) -> None:
         "difference": 0,
         "differences": {},
         "unread_objects": 0,
+        "maybe_twice": 1,
+        "refused_by_cause": {"aep_wrong_type:/x": 1},
         "by_event_type": {
             UNREADABLE: {"quarantined": 1, "landed": 1},
             "groupJoined": {"ignored": 1, "landed": 1},

@@ -55,13 +55,11 @@ def now_ms() -> int:
 
 
 def _standing(receipts: Receipts, day: str) -> dict[str, tuple[str, Fate]]:
-    """Entities that stand refused, or opened again and not sent yet: cause and fate."""
-    ids = receipts.ids_with_cause(day)
-    states = receipts.of_day(day).known(ids)
+    """Entities that stand refused, or were opened again and have no outcome yet: last cause and fate."""
+    causes = receipts.causes(day)
+    states = receipts.of_day(day).known(list(causes))
     return {
-        id_: (known.detail.cause, known.fate)
-        for id_, known in zip(ids, states, strict=True)
-        if known is not None
-        and known.detail.cause is not None
-        and (known.outcome is Outcome.REJECTED or known.route is Route.REPLAY)
+        id_: (cause, known.fate)
+        for (id_, cause), known in zip(causes.items(), states, strict=True)
+        if known is not None and known.outcome is not Outcome.ACCEPTED and not known.waits_at_aep
     }

@@ -57,7 +57,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day)
     cursor = Cursor.parse(context.cursor)
     now_ms = time.time_ns() // 1_000_000
-    held = _outage(Paces(database).look(INLET, now_ms / 1000))
+    held = outage_words(Paces(database).look(INLET, now_ms / 1000))
     asked: list[MicroBatch] = []
     words: list[str] = []
     for lane in LANE_FOLDERS:
@@ -89,7 +89,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     )
 
 
-def _outage(view: PaceView | None) -> str:
+def outage_words(view: PaceView | None) -> str:
     """Since when AEP is down, in words; empty where it answers."""
     if view is None or view.down_since is None or view.next_try is None:
         return ""

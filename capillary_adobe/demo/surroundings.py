@@ -126,6 +126,8 @@ class Surroundings:
             **Tenant.from_environment(self.given).environment(self.emulator_url),
             # Yesterday lands behind what the sensor has seen by then; its turn comes with the sweep.
             "LANDING_SWEEP_SECONDS": "15",
+            # The emulator decides within a second; AEP takes minutes.
+            "ADOBE_VERDICT_SECONDS": "15",
             # Years of empty partitions would look as if nothing worked.
             "HISTORY_START": (datetime.now(UTC).date() - timedelta(days=6)).isoformat(),
             "CAPILLARY_ORG_TIMEZONE": "Asia/Kolkata",

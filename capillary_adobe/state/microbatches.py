@@ -7,6 +7,7 @@ when (`defs/sensors.py`).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -41,8 +42,9 @@ class MicroBatch:
 class MicroBatches:
     """The register of micro-batches."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, clock: Callable[[], float] = time.time) -> None:
         self._state = state
+        self._clock = clock
 
     def ask(self, batch: MicroBatch) -> MicroBatch:
         """Note that a run is asked for, once more if it was before; return it with its number of tries.
@@ -58,7 +60,7 @@ class MicroBatches:
             "objects": batch.objects,
             "bytes": batch.bytes,
             "attempts": 1,
-            "asked_ms": _now_ms(),
+            "asked_ms": self._now_ms(),
         }
         statement = self._state.insert(microbatches).values(values)
         statement = statement.on_conflict_do_update(
@@ -90,7 +92,7 @@ class MicroBatches:
             connection.execute(
                 sa.update(microbatches)
                 .where(microbatches.c.batch_id == batch_id, microbatches.c.done_ms.is_(None))
-                .values(done_ms=_now_ms())
+                .values(done_ms=self._now_ms())
             )
 
     def finish_day(self, day: str) -> None:
@@ -104,7 +106,7 @@ class MicroBatches:
                     microbatches.c.done_ms.is_(None),
                     microbatches.c.batch_id.not_in(mine),
                 )
-                .values(done_ms=_now_ms())
+                .values(done_ms=self._now_ms())
             )
 
     def unfinished(self, lane: Lane) -> list[MicroBatch]:
@@ -115,6 +117,5 @@ class MicroBatches:
         with self._state.read() as connection:
             return [MicroBatch(**row) for row in connection.execute(query).mappings()]
 
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)

@@ -87,18 +87,19 @@ class Receipts:
         found.sort()
         return found
 
-    def ids_with_cause(self, day: str) -> list[str]:
-        """Ids of the entities of a day that AEP has ever refused for a cause."""
+    def causes(self, day: str) -> dict[str, str]:
+        """The entities of a day that AEP has ever refused, and the last cause of each."""
         t = receipts.c
         query = sa.select(t.ids, t.details).where(t.day == day, sa.cast(t.details, sa.Text) != "{}")
-        found: dict[str, None] = {}
+        found: dict[str, str] = {}
         with self._state.read() as connection:
-            for ids, details in connection.execute(query):
+            for ids, details in connection.execute(query.order_by(t.answered_ms, t.request_id)):
                 for place, detail in details.items():
-                    if Detail(*detail).cause is not None:
+                    cause = Detail(*detail).cause
+                    if cause is not None:
                         start = int(place) * ID_BYTES
-                        found[bytes(ids[start : start + ID_BYTES]).hex()] = None
-        return list(found)
+                        found[bytes(ids[start : start + ID_BYTES]).hex()] = cause
+        return found
 
     def since(self, day: str, moment_ms: int) -> list[Receipt]:
         """The receipts of a day noted or renewed at or after a moment (epoch ms)."""

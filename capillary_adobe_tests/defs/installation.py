@@ -18,7 +18,7 @@ import requests
 from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing.store import LocalLandingStore
 from capillary_adobe.state import State
@@ -34,6 +34,7 @@ class Installation:
     root: Path
     landing_root: Path
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    adobe: AdobeResource = field(default_factory=AdobeResource)
 
     def __post_init__(self) -> None:
         self.store = LocalLandingStore(self.landing_root)
@@ -47,6 +48,7 @@ class Installation:
             "landing": LandingResource(url=str(self.landing_root)),
             "lake": LakeResource(url=self.lake.url),
             "state": StateResource(url=f"sqlite:///{self.root / 'state.db'}"),
+            "adobe": self.adobe,
         }
 
     @property

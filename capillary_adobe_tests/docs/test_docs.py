@@ -15,12 +15,16 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from capillary_adobe import settings
-from capillary_adobe.adobe.errors import CURES, reaction_to
+from capillary_adobe.adobe.errors import CURES, NO_ANSWER, REACTIONS, reaction_to
 from capillary_adobe.cli import main
 from capillary_adobe.defs.build import build_defs
-from capillary_adobe.reasons import IGNORED_REASONS, RAW_REASONS, XDM_REASONS
+from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
+from capillary_adobe.emulators.faults import KINDS
+from capillary_adobe.reasons import AEP_REASONS, IGNORED_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.settings import variable
-from capillary_adobe.state import Outcome
+from capillary_adobe.state import Outcome, Route
+from capillary_adobe.state.database import metadata
+from capillary_adobe.tables import TABLES
 from capillary_adobe_tests.docs.pages import PAGES, ROOT, anchors, commands, links, page, plain, rows, section
 
 OUR_VARIABLES = re.compile(r"\b(?:ADOBE|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|STATE)_[A-Z][A-Z_]*[A-Z]\b")
@@ -72,6 +76,7 @@ def test_no_page_names_a_variable_that_does_not_exist(path: Path) -> None:
     [
         ("## Quarantined lines", RAW_REASONS),
         ("## Quarantined entities", XDM_REASONS),
+        ("## Entities that AEP refused", AEP_REASONS),
         ("## Ignored events", IGNORED_REASONS),
         ("## Outcomes of delivery", dict.fromkeys(outcome.value for outcome in Outcome)),
     ],
@@ -84,7 +89,8 @@ def test_troubleshooting_has_exactly_the_codes_of_the_code(heading: str, reasons
 
 def test_every_quarantine_code_has_a_cure() -> None:
     text = page("troubleshooting.md")
-    described = rows(section(text, "## Quarantined lines")) + rows(section(text, "## Quarantined entities"))
+    headings = ("## Quarantined lines", "## Quarantined entities", "## Entities that AEP refused")
+    described = [row for heading in headings for row in rows(section(text, heading))]
 
     assert [row[0] for row in described if not (row[1] and row[3])] == []
 
@@ -92,9 +98,11 @@ def test_every_quarantine_code_has_a_cure() -> None:
 def test_troubleshooting_tells_the_reaction_to_each_status() -> None:
     described = {row[0]: row[1] for row in rows(section(page("troubleshooting.md"), "## Answers of AEP"))}
     server, other = described.pop("500 and above"), described.pop("any other")
-    told = {int(status): reaction for status, reaction in described.items()}
+    told = {NO_ANSWER: described.pop("no answer")}
+    told |= {int(status): reaction for status, reaction in described.items()}
 
-    assert set(CURES) <= set(told)
+    assert set(CURES) | set(REACTIONS) <= set(told)
+    assert told[NO_ANSWER] == reaction_to(NO_ANSWER).value
     assert {reaction_to(status).value for status in (500, 502, 503, 504, 599)} == {server}
     assert {status: told.get(status, other) for status in STATUSES} == {
         status: reaction_to(status).value for status in STATUSES
@@ -156,3 +164,39 @@ def test_every_check_is_described_with_its_assets() -> None:
     }
 
     assert described == {(key.asset_key.to_user_string(), key.name) for key in asset_graph().asset_check_keys}
+
+
+def test_every_sensor_and_job_is_described() -> None:
+    described = {(plain(row[0]), row[1]) for row in rows(section(page("operating.md"), "### Sensors and jobs"))}
+    found = build_defs().resolve_all_job_defs(), build_defs().sensors or []
+    jobs = {(job.name, "job") for job in found[0] if not job.name.startswith("__")}
+
+    assert described == jobs | {(sensor.name, "sensor") for sensor in found[1]}
+
+
+def test_the_launchpad_keys_are_those_of_the_run_config() -> None:
+    told = {plain(row[0]): plain(row[1]) for row in rows(section(page("operating.md"), "## Sending what is open"))}
+    named = [name.strip() for names in told for name in names.split(",")]
+
+    assert sorted(named) == sorted(DeliveryConfig.model_fields)
+    assert told["route"] == ", ".join(choice.value for choice in RouteChoice)
+
+
+def test_every_fault_of_the_emulator_is_described() -> None:
+    described = [plain(row[0]) for row in rows(section(page("operating.md"), "## Trying things out"))]
+
+    assert sorted(described) == sorted(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("## Tables", [table.name for table in TABLES]),
+        ("## The state database", list(metadata.tables)),
+        ("## Receipts", [route.value for route in Route]),
+    ],
+)
+def test_the_architecture_names_what_is_stored(heading: str, names: list[str]) -> None:
+    described = [plain(row[0]) for row in rows(section(page("architecture.md"), heading))]
+
+    assert sorted(described) == sorted(names)

@@ -1,0 +1,223 @@
+"""AEP's later verdict: read back, shown, mended and sent again, and nothing else moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from capillary_adobe.defs.build import REPLAY_JOB, VERDICT_JOB
+from capillary_adobe.defs.delivery_config import DeliveryConfig
+from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.settings import AdobeSettings, load
+from capillary_adobe.state import Receipts, SentBatches
+from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, XDM_EVENTS
+from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
+from capillary_adobe_tests.defs.test_road import DAY, KEY, sale
+from capillary_adobe_tests.emulators.platform_client import eventually
+
+CAUSE = "aep_wrong_pattern:/identityMap/capillaryCustomerId/*/id"
+
+
+def demand_org_in_identity(emulator: RunningEmulator, ids: list[str]) -> None:
+    """AEP's schema wants the organisation in the customer's identity, of these entities."""
+    identity = {"items": {"properties": {"id": {"pattern": "^7-"}}}}
+    emulator.demand(
+        {
+            "if": {"properties": {"_id": {"enum": ids}}},
+            "then": {"properties": {"identityMap": {"properties": {"capillaryCustomerId": identity}}}},
+        }
+    )
+
+
+def validated(emulator: RunningEmulator) -> None:
+    """Wait until AEP has validated what it took."""
+    eventually(lambda: summary(emulator.base_url)["awaiting_validation"] == 0)
+
+
+def tick(installation: Installation) -> list[dg.RunRequest] | str:
+    """A tick of the sensor: what it asks for, or why nothing."""
+    definitions = installation.definitions
+    with dg.build_sensor_context(
+        instance=installation.instance,
+        resources=installation.resources,
+        repository_def=definitions.get_repository_def(),
+    ) as context:
+        result = definitions.resolve_sensor_def("verdict_sensor").evaluate_tick(context)
+    return list(result.run_requests or []) or (result.skip_message or "")
+
+
+def read_verdict(installation: Installation, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+    job = installation.definitions.resolve_job_def(VERDICT_JOB)
+    return job.execute_in_process(instance=installation.instance, raise_on_error=raise_on_error)
+
+
+def replay(installation: Installation, cause: str, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+    job = installation.definitions.resolve_job_def(REPLAY_JOB)
+    config = dg.RunConfig(ops={INGESTION_STATUS.name: DeliveryConfig(reopen_cause=cause)})
+    return job.execute_in_process(
+        instance=installation.instance, partition_key=DAY, run_config=config, raise_on_error=raise_on_error
+    )
+
+
+def numbers(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (event,) = [event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey(asset)]
+    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+
+
+def check_of(installation: Installation, name: str) -> dg.AssetCheckEvaluation:
+    """The last word of a check on the day."""
+    key = dg.AssetCheckKey(dg.AssetKey(INGESTION_STATUS.name), name)
+    record = installation.instance.get_latest_asset_check_evaluation_record(key)
+    assert record is not None
+    found = record.event.dagster_event.event_specific_data  # pyright: ignore[reportOptionalMemberAccess]
+    assert isinstance(found, dg.AssetCheckEvaluation)
+    assert found.partition == DAY
+    return found
+
+
+def outcomes(installation: Installation) -> dict[str, tuple[str, str | None]]:
+    return {row["id"]: (row["status"], row["cause"]) for row in installation.rows(INGESTION_STATUS, DAY)}
+
+
+@pytest.fixture
+def refused(installation: Installation, emulator: RunningEmulator) -> list[str]:
+    """Five sales delivered and acknowledged; AEP refuses two of them afterwards."""
+    installation.land(KEY, *(sale(number) for number in range(1, 6)))
+    installation.run(DAY, until="xdm_events")
+    ids = sorted(row["id"] for row in installation.rows(XDM_EVENTS, DAY))[:2]
+    demand_org_in_identity(emulator, ids)
+    installation.run(DAY, begin="ingestion_status")
+    assert installation.balance(DAY).delivery["accepted"] == 5
+    validated(emulator)
+    return ids
+
+
+def test_the_sensor_asks_once_for_what_aep_has_decided(installation: Installation, refused: list[str]) -> None:
+    assert refused
+    (asked,) = tick(installation)
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.run_key
+    read_verdict(installation)
+    assert tick(installation) == "AEP has decided nothing new"
+
+
+def test_a_verdict_rejects_the_entities_with_aeps_words_and_balances_the_day(
+    installation: Installation, refused: list[str]
+) -> None:
+    result = read_verdict(installation)
+    found = numbers(result, "aep_verdict")
+    assert (found["refused_entities"], found["records_not_ours"], found["records_not_given"]) == (2, 0, 0)
+    assert CAUSE in found["by_cause"]
+    assert {id_ for id_, told in outcomes(installation).items() if told == ("rejected", CAUSE)} == set(refused)
+    balance = installation.balance(DAY)
+    assert balance.balanced, balance.differences
+    assert (balance.delivery["accepted"], balance.delivery["rejected"]) == (3, 2)
+    assert balance.refused_by_cause == {CAUSE: 2}
+    aside = [row for row in installation.rows(QUARANTINE, DAY) if row["stage"] == "aep"]
+    assert {row["event_key"] for row in aside} == set(refused)
+    assert {(row["code"], row["pointer"]) for row in aside} == {
+        ("aep_wrong_pattern", "/identityMap/capillaryCustomerId/*/id")
+    }
+    texts = {row["id"]: row["entity"] for row in installation.rows(XDM_EVENTS, DAY)}
+    assert {row["text"] for row in aside} == {texts[id_] for id_ in refused}
+    assert all(row["detail"] and "10" not in row["detail"] for row in aside)
+    check = check_of(installation, "everything_is_delivered")
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert check_of(installation, "nothing_is_lost").passed
+
+
+def test_a_refused_entity_is_not_sent_again_by_itself(
+    installation: Installation, emulator: RunningEmulator, refused: list[str]
+) -> None:
+    read_verdict(installation)
+    before = summary(emulator.base_url)["accepted"]
+    installation.run(DAY)
+    assert summary(emulator.base_url)["accepted"] == before
+    assert {id_ for id_, told in outcomes(installation).items() if told[0] == "rejected"} == set(refused)
+
+
+def test_after_the_mending_a_replay_sends_just_those(
+    installation: Installation, emulator: RunningEmulator, refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_verdict(installation)
+    before = [entity["_id"] for entity in accepted(emulator.base_url)]
+    monkeypatch.setenv("CAPILLARY_IDENTITY_WITH_ORG", "true")
+    found = numbers(replay(installation, CAUSE), INGESTION_STATUS.name)
+    assert (found["reopened"], found["accepted"], found["others_moved"]) == (2, 2, 0)
+    again = accepted(emulator.base_url)[len(before) :]
+    assert sorted(entity["_id"] for entity in again) == refused
+    assert all(entity["identityMap"]["capillaryCustomerId"][0]["id"].startswith("7-") for entity in again)
+    validated(emulator)
+    assert tick(installation) == "AEP has decided nothing new"
+    balance = installation.balance(DAY)
+    assert balance.balanced
+    assert (balance.delivery["accepted"], balance.refused_by_cause) == (5, {})
+    assert [row for row in installation.rows(QUARANTINE, DAY) if row["stage"] == "aep"] == []
+    assert check_of(installation, "nothing_is_sent_twice").passed
+    assert check_of(installation, "everything_is_delivered").passed
+    assert Receipts(installation.state).of_day(DAY).accepted_twice() == 0
+
+
+def test_a_replay_without_a_mending_is_refused_again(
+    installation: Installation, emulator: RunningEmulator, refused: list[str]
+) -> None:
+    read_verdict(installation)
+    replay(installation, CAUSE)
+    validated(emulator)
+    assert isinstance(tick(installation), list)
+    read_verdict(installation)
+    assert {id_ for id_, told in outcomes(installation).items() if told == ("rejected", CAUSE)} == set(refused)
+
+
+def test_a_replay_that_fails_goes_on_where_it_stopped(
+    installation: Installation, emulator: RunningEmulator, refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_verdict(installation)
+    emulator.demand(None)
+    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
+    emulator.faults.add(kind="status", status=503, path="/collection", times=None)
+    result = replay(installation, CAUSE, raise_on_error=False)
+    assert "503" in failure_of(result)
+    assert {id_ for id_, told in outcomes(installation).items() if told[0] == "pending"} == set(refused)
+    emulator.faults.clear()
+    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "10")
+    found = numbers(replay(installation, CAUSE), INGESTION_STATUS.name)
+    assert (found["reopened"], found["accepted"], found["others_moved"]) == (2, 2, 0)
+
+
+def test_a_replay_of_a_cause_that_nobody_has_moves_nothing(installation: Installation, refused: list[str]) -> None:
+    assert refused
+    read_verdict(installation)
+    before = outcomes(installation)
+    found = numbers(replay(installation, "aep_refused:unknown"), INGESTION_STATUS.name)
+    assert (found.get("reopened", 0), found["sent"]) == (0, 0)
+    assert outcomes(installation) == before
+
+
+def test_a_batch_that_aep_judges_later_is_settled_without_a_run_of_the_day(
+    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
+    installation.land(KEY, *(sale(number) for number in range(1, 6)))
+    found = numbers(installation.run(DAY), INGESTION_STATUS.name)
+    assert (found["sent"], found["waiting_at_aep"], found["day_open"]) == (5, 5, 5)
+    eventually(lambda: isinstance(tick(installation), list))
+    read_verdict(installation)
+    assert installation.balance(DAY).delivery["accepted"] == 5
+    assert check_of(installation, "everything_is_delivered").passed
+    assert SentBatches(installation.state).open() == []
+    assert summary(emulator.base_url)["accepted"] == 5
+
+
+def test_without_the_right_to_read_batches_the_tick_says_so(
+    installation: Installation, emulator: RunningEmulator
+) -> None:
+    emulator.faults.add(kind="status", status=403, path="/data/foundation/catalog", times=None)
+    with pytest.raises(dg.Failure) as failed:
+        tick(installation)
+    assert "403" in (failed.value.description or "")
+    assert load(AdobeSettings).client_secret.get_secret_value() not in str(failed.value.description)
