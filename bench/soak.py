@@ -168,7 +168,14 @@ def _deliver(folder: Path, base_url: str, plan: Plan, state: State) -> Course:
     while True:
         began_ms = time.time_ns() // 1_000_000
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.soak_delivery", state.engine.url.render_as_string(), str(folder / "lake"), DAY],
+            [
+                sys.executable,
+                "-m",
+                "bench.soak_delivery",
+                state.engine.url.render_as_string(),
+                str(folder / "lake"),
+                DAY,
+            ],
             env=_environment(base_url, plan),
             cwd=ROOT,
             stderr=subprocess.DEVNULL,

@@ -90,7 +90,10 @@ main.add_command(replay)
 @click.option("--latency-seconds", type=click.FloatRange(0), default=0, help="Wait so long before each answer.")
 @click.option("--token-seconds", type=click.IntRange(1), default=86399, show_default=True, help="Life of a token.")
 @click.option(
-    "--validate/--no-validate", default=True, show_default=True, help="Validate entities after they were taken, as AEP does."
+    "--validate/--no-validate",
+    default=True,
+    show_default=True,
+    help="Validate entities after they were taken, as AEP does.",
 )
 @click.option(
     "--validation-seconds", type=click.FloatRange(0), default=0.5, show_default=True, help="How long after that."
@@ -99,7 +102,9 @@ main.add_command(replay)
     "--batch-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="How long a batch is ingested."
 )
 @click.option("--batches-per-minute", type=click.IntRange(0), default=0, help="Answer 429 above this; 0: no limit.")
-@click.option("--synonyms", is_flag=True, help="Say `active` and `failure` where AEP may also say `success` and `failed`.")
+@click.option(
+    "--synonyms", is_flag=True, help="Say `active` and `failure` where AEP may also say `success` and `failed`."
+)
 @click.option(
     "--validation-errors-key", is_flag=True, help="Give the errors of failed records in the other documented form."
 )

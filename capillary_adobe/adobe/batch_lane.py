@@ -38,6 +38,7 @@ from capillary_adobe.state import Fate, Receipt, Receipts, Route, SentBatch, Sen
 _FIRST_LOOK_SECONDS = 0.5
 _LONGEST_LOOK_SECONDS = 30.0
 _UPLOADED = 200
+_SOUGHT_MS = 86_400_000
 # A batch in which AEP named the bad rows is made anew without them at once; one that keeps failing is left to a person.
 _ROUNDS = 3
 
@@ -128,8 +129,9 @@ class BatchLane:
             return
         files = self._receipts.of_requests(f"{batch.external_id}/")
         in_doubt = [file for file in files if file.http_status is None]
-        if in_doubt:
-            self._write_again(batch, in_doubt, everything, counts)
+        if in_doubt and not self._write_again(batch, in_doubt, everything, counts):
+            self._give_up(batch, counts)
+            return
         if found is None or found.stage is Stage.OPEN:
             self._fill(batch, len(files), pending, counts, progress)
         self._api.complete(aep_id)
@@ -161,8 +163,11 @@ class BatchLane:
 
     def _write_again(
         self, batch: SentBatch, in_doubt: list[Receipt], everything: Messages, counts: DeliveryCounts
-    ) -> None:
-        """Upload files again whose upload was not acknowledged, under the same names and with the same entities."""
+    ) -> bool:
+        """Upload files again whose upload was not acknowledged, under the same names and with the same entities.
+
+        False where an entity is gone from the tables: AEP may have the file with it, so it cannot be replaced by its like.
+        """
         owner = {id_: file.request_id for file in in_doubt for id_ in file.ids}
         with tempfile.TemporaryDirectory(prefix="capillary-adobe-") as folder:
             ids: dict[str, list[str]] = {file.request_id: [] for file in in_doubt}
@@ -170,15 +175,20 @@ class BatchLane:
                 request_id = owner.get(message.id)
                 if request_id is not None:
                     ids[request_id].append(message.id)
-                    with (Path(folder) / request_id.rpartition("/")[2]).open("ab") as file:
+                    with (Path(folder) / _name(request_id)).open("ab") as file:
                         file.write(message.entity + b"\n")
+            if any(set(ids[file.request_id]) != set(file.ids) for file in in_doubt):
+                return False
             for request_id, found in ids.items():
-                path = Path(folder) / request_id.rpartition("/")[2]
-                if found:
-                    self._upload(batch, path, found, counts)
-                else:
-                    # Every entity of it went to quarantine meanwhile.
-                    self._note(batch, path.name, [], http_status=_UPLOADED)
+                self._upload(batch, Path(folder) / _name(request_id), found, counts)
+        return True
+
+    def _give_up(self, batch: SentBatch, counts: DeliveryCounts) -> None:
+        """Have AEP drop a batch that is not complete, of which it has ingested nothing; its entities go into another."""
+        self._api.abort(batch.aep_id or "")
+        found = self._catalog.batch(batch.aep_id or "")
+        if found is not None and found.stage is Stage.GONE:
+            self._settle(batch, found, counts)
 
     def _upload(self, batch: SentBatch, path: Path, ids: list[str], counts: DeliveryCounts) -> None:
         self._note(batch, path.name, ids)
@@ -210,10 +220,8 @@ class BatchLane:
         while True:
             found = self._catalog.batch(batch.aep_id or "")
             if found is None:
-                raise PermanentDeliveryError(
-                    f"AEP does not know batch {batch.aep_id} of {batch.day} any more. Its entities stay pending; compare "
-                    "ADOBE_SANDBOX_NAME and ADOBE_EVENTS_DATASET_ID with those it was sent to."
-                )
+                self._lost_sight_of(batch, counts)
+                return
             if found.status != told:
                 told = found.status
                 self._register.update(batch.external_id, status=told)
@@ -234,6 +242,16 @@ class BatchLane:
                 return
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+
+    def _lost_sight_of(self, batch: SentBatch, counts: DeliveryCounts) -> None:
+        """AEP does not know a batch of ours: for a day somebody may mend the settings, then its entities go again."""
+        if (batch.completed_ms or 0) > time.time_ns() // 1_000_000 - _SOUGHT_MS:
+            raise PermanentDeliveryError(
+                f"AEP does not know batch {batch.aep_id} of {batch.day}. Its entities stay pending; compare "
+                "ADOBE_SANDBOX_NAME with the one it was sent to. A day after it was complete its entities are sent again."
+            )
+        gone = Batch(batch.aep_id or "", "unknown", Stage.GONE)
+        self._settle(batch, gone, counts)
 
     def _settle(self, batch: SentBatch, found: Batch, counts: DeliveryCounts) -> None:
         """Note what AEP made of each entity of a batch, then that the batch is judged.
@@ -270,6 +288,11 @@ class _Peekable:
             raise StopIteration
         message, self._next = self._next, None
         return message
+
+
+def _name(request_id: str) -> str:
+    """The name of a file of a batch, from the id of its receipt."""
+    return request_id.rpartition("/")[2]
 
 
 def _write(path: Path, pending: _Peekable, most_bytes: int) -> list[str]:

@@ -58,14 +58,14 @@ class Batch:
     batch_id: str
     status: str
     stage: Stage
-    dataset_id: str | None
-    external_id: str | None
-    created_ms: int
-    failed_records: int | None
-    records: int | None
-    errors: tuple[tuple[str, str, int | None], ...]
-    successor: str | None
-    flow_id: str | None
+    dataset_id: str | None = None
+    external_id: str | None = None
+    created_ms: int = 0
+    failed_records: int | None = None
+    records: int | None = None
+    errors: tuple[tuple[str, str, int | None], ...] = ()
+    successor: str | None = None
+    flow_id: str | None = None
 
 
 class Catalog:

@@ -37,7 +37,8 @@ Entities = Callable[[list[str]], Iterable[pa.RecordBatch]]
 class Work:
     """Entities of one landing day to deliver; live work comes before history's where the quota is short.
 
-    With `only`, none but the entities of these ids are looked at.
+    With `only`, none but the entities of these ids are looked at. `whole_day` reads all entities of the day where the work
+    is about a part of it: a batch that was left open may hold others.
     """
 
     day: str
@@ -45,6 +46,7 @@ class Work:
     lane: Lane = "live"
     route: ChosenRoute = "auto"
     only: frozenset[str] | None = None
+    whole_day: Entities | None = None
 
     def wants(self, id_: str) -> bool:
         """Whether the work is about this entity."""
@@ -88,7 +90,7 @@ class Delivery:
         if route == "batch":
             batches.send(
                 work.day,
-                lambda: _messages(work.entities(["id", "entity"])),
+                lambda: _messages((work.whole_day or work.entities)(["id", "entity"])),
                 lambda: self._unsettled(work, DeliveryCounts()),
                 counts,
                 progress,

@@ -83,7 +83,9 @@ def _count(plan: Plan, state: State, work: Work) -> None:
 
 def _open(work: Work, states: Iterable[Any], batch: pa.RecordBatch) -> Iterable[dict[str, Any]]:
     for row, known in zip(batch.to_pylist(), states, strict=True):
-        if (known is None or not known.settled) and work.wants(row["id"]):
+        # What a replay is about stands refused until it is opened again.
+        wanted = known is None or not known.settled if work.only is None else row["id"] in work.only
+        if wanted:
             yield row
 
 

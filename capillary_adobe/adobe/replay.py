@@ -24,6 +24,11 @@ def open_by_cause(state: State, day: str) -> Counter[str]:
     return Counter(cause for cause, _ in _standing(Receipts(state), day).values())
 
 
+def standing(state: State, day: str, cause: str) -> set[str]:
+    """Ids of the entities of a day that a replay of this cause would send."""
+    return {id_ for id_, (why, _) in _standing(Receipts(state), day).items() if why == cause}
+
+
 def reopen(state: State, day: str, cause: str) -> set[str]:
     """Open the entities of a day that are refused for this cause; their ids, with those opened before and not sent yet."""
     receipts = Receipts(state)

@@ -8,6 +8,7 @@ Source: experienceleague.adobe.com/docs/experience-platform/ingestion/quality/re
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,12 +74,13 @@ class VerdictReader:
 
     def _read_one(self, batch: Batch, found: Reading) -> None:
         records = unmatched = 0
-        number = 0
+        # A reading that died half-way, or to which AEP gave only a part: what it noted stays as it was, for an entity may
+        # have been sent again since.
+        noted = {id_ for row in self._receipts.of_requests(f"verdict/{batch.batch_id}/") for id_ in row.ids}
         listed = self._access.failed_records(batch.batch_id)
         while chunk := list(islice(listed, _RECORDS_AT_ONCE)):
             records += len(chunk)
-            unmatched += self._note(batch, number, chunk, found)
-            number += 1
+            unmatched += self._note(batch, chunk, noted, found)
         missing = max(0, (batch.failed_records or 0) - records)
         found.batches.append(batch.batch_id)
         found.records += records
@@ -88,18 +90,17 @@ class VerdictReader:
         if not missing or batch.created_ms < time.time_ns() // 1_000_000 - _DAY_MS:
             self._read.note(batch.batch_id, batch.created_ms, records, unmatched)
 
-    def _note(self, batch: Batch, number: int, chunk: list[FailedRecord], found: Reading) -> int:
+    def _note(self, batch: Batch, chunk: list[FailedRecord], noted: set[str], found: Reading) -> int:
         """Note the verdict on our entities of a chunk; how many records are none of ours."""
         refused = {record.entity_id: _detail(record) for record in chunk if _is_id(record.entity_id)}
         days = self._claims.days_of([id_ for id_ in refused if id_ is not None])
-        ours = sorted((day, id_) for id_, day in days.items())
+        ours = sorted((day, id_) for id_, day in days.items() if id_ not in noted)
         for day, of_day in groupby(ours, key=lambda pair: pair[0]):
             ids = [id_ for _, id_ in of_day]
             details = {place: refused[id_] for place, id_ in enumerate(ids)}
             self._receipts.record(
                 Receipt(
-                    # The same at each reading: one that died half-way is read again and moves nothing twice.
-                    request_id=f"verdict/{batch.batch_id}/{number:06d}/{day}",
+                    request_id=f"verdict/{batch.batch_id}/{uuid.uuid4()}",
                     day=day,
                     kind="events",
                     route=Route.VERDICT,

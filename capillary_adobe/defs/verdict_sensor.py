@@ -15,7 +15,7 @@ from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.settings import AdobeSettings, VerdictSettings, load
 from capillary_adobe.state import SentBatches, State
 
-_DECIDED = (Stage.GOOD, Stage.BAD, Stage.GONE, Stage.STUCK)
+_DECIDED = (Stage.GOOD, Stage.BAD, Stage.GONE)
 # Time for one tick's questions; Dagster ends a tick after 60 s and keeps nothing of it.
 _BUDGET_SECONDS = 20.0
 
@@ -41,12 +41,18 @@ def build_verdict_sensor(job_name: str) -> dg.SensorDefinition:
             running = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE), limit=1)
             if running:
                 return dg.SkipReason(f"run {running[0].run_id[:8]} is reading AEP's verdict")
-            news = _news(load(AdobeSettings), state.open(), adobe)
+            news = _news(_impatient(load(AdobeSettings)), state.open(), adobe)
             if news is None:
                 return dg.SkipReason("AEP has decided nothing new")
             return dg.RunRequest(run_key=f"verdict-{time.time_ns() // 1_000_000}", tags={"capillary_adobe/news": news})
 
     return verdict_sensor
+
+
+def _impatient(settings: AdobeSettings) -> AdobeSettings:
+    """Settings under which a look-up ends well before the tick would; the next tick asks again."""
+    timeout = min(settings.timeout_seconds, _BUDGET_SECONDS / 2)
+    return settings.model_copy(update={"retry_budget_seconds": _BUDGET_SECONDS / 2, "timeout_seconds": timeout})
 
 
 def _news(settings: AdobeSettings, state: State, adobe: AdobeResource) -> str | None:
@@ -62,8 +68,11 @@ def _own_decided(catalog: Catalog, state: State) -> bool:
         if batch.completed_ms is None or batch.aep_id is None:
             continue
         found = catalog.batch(batch.aep_id)
-        if found is not None and found.stage in _DECIDED:
-            # One that is stuck is told by every look at it, until somebody has Adobe move it.
+        if found is None:
+            continue
+        # That one is stuck is news once; then only Adobe moves it.
+        newly_stuck = found.stage is Stage.STUCK and found.status != batch.status
+        if found.stage in _DECIDED or newly_stuck:
             return True
         if time.monotonic() > deadline:
             return False

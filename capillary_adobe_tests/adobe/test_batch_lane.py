@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import requests
 
-from capillary_adobe.adobe import Delivery, DeliveryCounts, PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.adobe import Delivery, DeliveryCounts, PermanentDeliveryError, TransientDeliveryError, Work
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import Receipts, SentBatches, State
@@ -34,6 +34,10 @@ class Lane:
         """One run of the batch lane."""
         settings = self.settings.model_copy(update=more)
         return Delivery(settings, self.state).deliver(work(self.batch, lane="history", route="batch"), lambda _: None)
+
+    def whole_day(self, columns: list[str]) -> list[pa.RecordBatch]:
+        """All entities of the day."""
+        return [self.batch.select(columns)]
 
     def batches(self) -> list[dict[str, Any]]:
         """Every batch that AEP knows."""
@@ -172,3 +176,48 @@ def test_files_larger_than_one_piece_go_in_parts(lane: Lane) -> None:
     assert tally(lane.state, lane.batch) == {"accepted": 100}
     assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
     assert summary(lane.emulator.base_url)["duplicates"] == 0
+
+
+def left_in_doubt(lane: Lane, part: pa.RecordBatch) -> None:
+    """A run over a part of the day that ends while its first file is on its way."""
+    lane.emulator.faults.add(kind="reset_after", path="/data/foundation/import", method="PUT", times=None)
+    settings = lane.settings.model_copy(update={"retry_budget_seconds": 0.1})
+    with pytest.raises(TransientDeliveryError):
+        Delivery(settings, lane.state).deliver(work(part, lane="history", route="batch"), lambda _: None)
+    lane.emulator.faults.clear()
+
+
+def test_another_part_of_the_day_takes_up_what_the_first_left(lane: Lane) -> None:
+    first, second = lane.batch.slice(0, 60), lane.batch.slice(60)
+    left_in_doubt(lane, first)
+    part = Work(DAY, lambda columns: [second.select(columns)], "history", "batch", None, lane.whole_day)
+    Delivery(lane.settings, lane.state).deliver(part, lambda _: None)
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
+    assert [batch["status"] for batch in lane.batches()].count("success") == len(lane.batches())
+
+
+def test_a_file_in_doubt_whose_entities_have_changed_is_dropped_with_its_batch(lane: Lane) -> None:
+    left_in_doubt(lane, lane.batch)
+    # Meanwhile the mapping has sent one of them to quarantine.
+    lane.batch = lane.batch.slice(1)
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 99}
+    assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
+    assert sorted(batch["status"] for batch in lane.batches()) == ["aborted", "success"]
+
+
+def test_a_batch_that_aep_does_not_know_is_sought_for_a_day_and_then_sent_again(lane: Lane) -> None:
+    lane.deliver(batch_wait_seconds=0)
+    lane.emulator.faults.add(kind="status", status=404, path="/data/foundation/catalog", times=None)
+    with pytest.raises(PermanentDeliveryError, match="ADOBE_SANDBOX_NAME"):
+        lane.deliver()
+    assert tally(lane.state, lane.batch) == {"pending": 100}
+    (open_,) = SentBatches(lane.state).open()
+    SentBatches(lane.state).update(open_.external_id, completed_ms=open_.created_ms - 86_400_000)
+    with pytest.raises(PermanentDeliveryError):
+        lane.deliver()
+    lane.emulator.faults.clear()
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}

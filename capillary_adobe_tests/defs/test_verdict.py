@@ -221,3 +221,63 @@ def test_without_the_right_to_read_batches_the_tick_says_so(
         tick(installation)
     assert "403" in (failed.value.description or "")
     assert load(AdobeSettings).client_secret.get_secret_value() not in str(failed.value.description)
+
+
+def test_a_verdict_that_is_read_again_undoes_no_replay(
+    installation: Installation, emulator: RunningEmulator, refused: list[str]
+) -> None:
+    read_verdict(installation)
+    emulator.demand(None)
+    replay(installation, CAUSE)
+    with installation.state.begin() as connection:
+        # As after a reading that died before it noted the batch as read.
+        connection.exec_driver_sql("DELETE FROM read_batches")
+    read_verdict(installation)
+    assert {outcomes(installation)[id_][0] for id_ in refused} == {"accepted"}
+    assert installation.balance(DAY).delivery["accepted"] == 5
+
+
+def test_a_dry_run_of_a_replay_opens_nothing(
+    installation: Installation, emulator: RunningEmulator, refused: list[str]
+) -> None:
+    read_verdict(installation)
+    before = summary(emulator.base_url)["accepted"]
+    job = installation.definitions.resolve_job_def(REPLAY_JOB)
+    config = dg.RunConfig(ops={INGESTION_STATUS.name: DeliveryConfig(reopen_cause=CAUSE, dry_run=True)})
+    result = job.execute_in_process(instance=installation.instance, partition_key=DAY, run_config=config)
+    found = numbers(result, INGESTION_STATUS.name)
+    assert (found["dry_run"], found["would_send"], found["sent"]) == (True, 2, 0)
+    installation.run(DAY, begin="ingestion_status")
+    assert summary(emulator.base_url)["accepted"] == before
+    assert {id_ for id_, told in outcomes(installation).items() if told[0] == "rejected"} == set(refused)
+
+
+def test_a_batch_that_is_stuck_is_news_once(
+    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
+    emulator.faults.add(kind="batch_status", final="stalled")
+    installation.land(KEY, sale(1))
+    installation.run(DAY)
+    eventually(lambda: isinstance(tick(installation), list))
+    assert "gave up on batch" in failure_of(read_verdict(installation, raise_on_error=False))
+    assert tick(installation) == "AEP has decided nothing new"
+    assert installation.balance(DAY).delivery["pending"] == 1
+
+
+def test_a_dry_run_shows_numbers_and_sends_nothing(installation: Installation, emulator: RunningEmulator) -> None:
+    installation.land(KEY, *(sale(number) for number in range(1, 6)))
+    installation.run(DAY, until="xdm_events")
+    job = installation.definitions.resolve_job_def("deliver_micro_batch")
+    result = job.execute_in_process(
+        instance=installation.instance,
+        partition_key=DAY,
+        asset_selection=[dg.AssetKey(INGESTION_STATUS.name)],
+        run_config=dg.RunConfig(ops={INGESTION_STATUS.name: DeliveryConfig(dry_run=True)}),
+    )
+    found = numbers(result, INGESTION_STATUS.name)
+    assert (found["would_send"], found["would_go_by"], found["sent"], found["day_open"]) == (5, "streaming", 0, 5)
+    assert summary(emulator.base_url)["accepted"] == 0
+    installation.run(DAY, begin="ingestion_status")
+    assert summary(emulator.base_url)["accepted"] == 5

@@ -12,7 +12,7 @@ import dagster as dg
 
 from capillary_adobe.adobe import DeliveryCounts, DeliveryError, Work
 from capillary_adobe.adobe.plan import Plan, draw
-from capillary_adobe.adobe.replay import moved_since, now_ms, refused_by_cause, reopen
+from capillary_adobe.adobe.replay import moved_since, now_ms, refused_by_cause, reopen, standing
 from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.delivery_checks import delivery_claims, delivery_results
 from capillary_adobe.defs.delivery_config import DeliveryConfig
@@ -108,9 +108,17 @@ def _deliver(
     """Send what is open and write the outcomes, also when delivery stopped half-way."""
     settings = load(AdobeSettings)
     began_ms = now_ms()
-    only = frozenset(reopen(state, part.day, config.reopen_cause)) if config.reopen_cause else None
+    only = None
+    if config.reopen_cause:
+        chosen = standing if config.dry_run else reopen
+        only = frozenset(chosen(state, part.day, config.reopen_cause))
     work = Work(
-        part.day, lambda columns: tables.read(XDM_EVENTS, part, columns), config.lane, config.chosen_route, only
+        part.day,
+        lambda columns: tables.read(XDM_EVENTS, part, columns),
+        config.lane,
+        config.chosen_route,
+        only,
+        lambda columns: tables.read(XDM_EVENTS, Slice(part.day), columns),
     )
     sent = _Sent(DeliveryCounts(), reopened=len(only or ()))
     failure: DeliveryError | None = None
