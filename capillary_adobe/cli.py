@@ -156,7 +156,7 @@ def demo(ctx: click.Context, *, ui_port: int, emulator_port: int, code_port: int
         stack = Stack(around, click.echo)
         with stack.interruptible(), stack:
             stack.start()
-            click.echo(_what_to_try(around.ui_url, around.emulator_url, str(around.logs)))
+            click.echo(_what_to_try(around.ui_url, around.emulator_url, str(around.logs), str(around.exports)))
             stack.watch()
     except Interrupted as request:
         if check:
@@ -253,7 +253,7 @@ def _told(day: date, written: Written, place: str) -> str:
     )
 
 
-def _what_to_try(ui_url: str, emulator_url: str, logs: str) -> str:
+def _what_to_try(ui_url: str, emulator_url: str, logs: str, exports: str) -> str:
     group = f"{ui_url}/locations/capillary_adobe/asset-groups/delivery"
     return f"""
 Dagster UI:        {ui_url}
@@ -264,7 +264,7 @@ Logs:              {logs}
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
   Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
-  In another terminal: capillary-adobe status
+  In another terminal: `. {exports}`, then capillary-adobe status, deliver --dry-run, replay
 Ctrl-C stops everything; what has landed and been delivered stays."""
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,21 @@ def test_no_statistics_of_the_rows_get_into_the_log(lake: Lake) -> None:
     log = "".join(path.read_text() for path in Path(lake.uri(INGESTION_STATUS)).glob("_delta_log/*.json"))
     assert "numRecords" in log
     assert "a-name-for-nobody" not in log
+
+
+def test_a_table_of_an_older_version_gets_the_new_columns_and_keeps_its_rows(lake: Lake) -> None:
+    later = ("cause", "doubtful")
+    older = replace(INGESTION_STATUS, columns=tuple(c for c in INGESTION_STATUS.columns if c.name not in later))
+    old = {name: value for name, value in sample(INGESTION_STATUS).items() if name not in later}
+    lake.replace(older, Slice(DAY), [pa.RecordBatch.from_pylist([old], schema=older.schema)])
+    # Read before anything is written: the file has no such columns, and neither has the table.
+    assert lake.table(INGESTION_STATUS, Slice(DAY), ["cause", "status"]).to_pylist() == [
+        {"cause": None, "status": old["status"]}
+    ]
+    new = sample(INGESTION_STATUS, NEXT_DAY)
+    lake.replace(INGESTION_STATUS, Slice(NEXT_DAY), [pa.RecordBatch.from_pylist([new], schema=INGESTION_STATUS.schema)])
+    assert {field.name for field in lake.schema(INGESTION_STATUS)} == set(INGESTION_STATUS.names)
+    assert lake.table(INGESTION_STATUS, Slice(DAY), INGESTION_STATUS.names).to_pylist() == [
+        {**old, "cause": None, "doubtful": None}
+    ]
+    assert lake.table(INGESTION_STATUS, Slice(NEXT_DAY), INGESTION_STATUS.names).to_pylist() == [new]

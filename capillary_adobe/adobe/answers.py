@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from capillary_adobe.adobe.errors import retryable_message
+from capillary_adobe.adobe.errors import effect_unknown, retryable_message
 from capillary_adobe.adobe.wording import safe_words
 from capillary_adobe.state import Detail, Fate
 
@@ -57,7 +57,10 @@ def words_of(content: bytes) -> str:
 def _fate(status: int | None) -> Fate:
     if status is None:
         return Fate.ACCEPTED
-    return Fate.PENDING if retryable_message(status) else Fate.REJECTED
+    if not retryable_message(status):
+        return Fate.REJECTED
+    # Whether refused for now or gone astray, it is sent again; only the latter may make it arrive twice.
+    return Fate.UNKNOWN if effect_unknown(status) else Fate.PENDING
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _refused(aep_id: str, access: DataAccess) -> dict[str, Detail]:
         if record.entity_id is not None and record.causes:
             first = record.causes[0]
             words = "; ".join(f"{cause.pointer} {cause.words}".strip() for cause in record.causes)
-            refused[record.entity_id] = Detail(None, words[:500], cause_of(first.code, first.pointer))
+            refused[record.entity_id] = Detail(None, words[:500], cause_of(first.code, first.pointer, first.words))
     return refused
 
 

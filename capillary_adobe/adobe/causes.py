@@ -36,6 +36,8 @@ _BY_NUMBER = {
 }
 _OTHER = "aep_refused"
 _INDEX = re.compile(r"(?<=/)\d+(?=/|$)")
+# "required key [web] not found", as the validator that AEP uses says it (github.com/everit-org/json-schema).
+_MISSING = re.compile(r"required key \[([\w$.:-]{1,64})\]")
 _NUMBER = re.compile(r"\d{3,4}")
 
 
@@ -50,10 +52,17 @@ def reason_for(code: str) -> str:
     return _BY_NUMBER.get(number[0], _OTHER) if number else _OTHER
 
 
-def cause_of(code: str, pointer: str = "") -> str:
-    """The cause under which refusals for this code at this place are grouped."""
+def cause_of(code: str, pointer: str = "", words: str = "") -> str:
+    """The cause under which refusals for this code at this place are grouped.
+
+    A missing field is told at the place of its parent, and only AEP's words name it.
+    """
     place = _INDEX.sub("*", pointer)
-    return f"{reason_for(code)}:{place or code}"
+    reason = reason_for(code)
+    missing = _MISSING.search(words) if reason == "aep_field_missing" else None
+    if missing is not None:
+        place = f"{place}/{missing[1]}"
+    return f"{reason}:{place or code}"
 
 
 def reason_of(cause: str) -> str:

@@ -73,6 +73,19 @@ def retryable_message(status: int) -> bool:
     return reaction_to(status) is Reaction.BACK_OFF
 
 
+def effect_unknown(status: int) -> bool:
+    """Whether AEP may have taken what it was sent for all that this status says, of a request or of one message in it.
+
+    Somebody gave up waiting (408 and the 5xx, those of gateways that no standard lists included) or says no more than
+    that all is well (a 2xx that tells nothing of the messages). 501 and 503 refuse before anything is done.
+    """
+    if status in (NO_ANSWER, 408):
+        return True
+    if 200 <= status < 300:
+        return reaction_to(status) is not Reaction.READ
+    return status >= 500 and status not in (501, 503)
+
+
 CURES: Final[dict[int, str]] = {
     400: "AEP cannot read the request. Compare ADOBE_ORG_ID and ADOBE_EVENTS_SCHEMA_ID with the sandbox.",
     401: "AEP does not take the access token. Check that ADOBE_CLIENT_ID belongs to ADOBE_ORG_ID and has the right to ingest.",

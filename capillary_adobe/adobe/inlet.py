@@ -26,6 +26,7 @@ from capillary_adobe.adobe.errors import (
     Reaction,
     TransientDeliveryError,
     cure_for,
+    effect_unknown,
     reaction_to,
 )
 from capillary_adobe.adobe.messages import Envelope, Message
@@ -35,8 +36,6 @@ from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import Detail, Fate
 
 _TOO_LARGE = 413
-# Answers after which AEP may have taken the request all the same: somebody gave up waiting, or it failed half-way.
-_IN_DOUBT = frozenset({NO_ANSWER, 408, 500, 502, 504})
 _THROTTLING = frozenset({429, 503})
 
 
@@ -176,7 +175,7 @@ class Inlet:
             return None
         request.http_status = answer.status_code
         request.words = f"AEP answers {answer.status_code}"
-        request.in_doubt = answer.status_code in _IN_DOUBT
+        request.in_doubt = effect_unknown(answer.status_code)
         return answer
 
     def _session(self) -> requests.Session:
@@ -239,7 +238,8 @@ class Inlet:
         """AEP refuses the request for a reason that a person must remove."""
         status = request.http_status or 0
         error = PermanentDeliveryError(f"AEP refuses requests with status {status}. {cure_for(status)}")
-        _settle_alike(request, ledger, Fate.FAILED, "AEP refused the whole request.", error)
+        fate = Fate.UNKNOWN if request.in_doubt else Fate.FAILED
+        _settle_alike(request, ledger, fate, "AEP refused the whole request.", error)
 
     def _split(self, request: Request, answer: requests.Response, ledger: Ledger) -> None:
         """Send the halves on their own, down to the one message that AEP refuses."""

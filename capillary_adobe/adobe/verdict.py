@@ -124,4 +124,4 @@ def _detail(record: FailedRecord) -> Detail:
         return Detail(None, "AEP names no reason.", cause_of("unknown"))
     first = record.causes[0]
     words = "; ".join(f"{cause.pointer} {cause.words}".strip() for cause in record.causes)
-    return Detail(None, words[:500], cause_of(first.code, first.pointer))
+    return Detail(None, words[:500], cause_of(first.code, first.pointer, first.words))

@@ -7,6 +7,7 @@ Belongs here: choosing and preparing these, and saying which values the user has
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -115,6 +116,11 @@ class Surroundings:
         return self.data / "workspace.yaml"
 
     @property
+    def exports(self) -> Path:
+        """What another terminal needs for the commands to find the demo: `. .data/environment`."""
+        return self.data / "environment"
+
+    @property
     def landing(self) -> Path:
         """Folder of the landing store."""
         return self.folder / self.settings["LANDING_URL"]
@@ -163,11 +169,18 @@ class Surroundings:
             described = yaml.safe_load(workspace.read_text(encoding="utf-8"))
             described["load_from"][0]["grpc_server"] |= {"host": HOST, "port": self.ports.code}
             self.workspace.write_text(yaml.safe_dump(described), encoding="utf-8")
+            self.exports.write_text(self._exported(), encoding="utf-8")
         except OSError as error:
             raise DemoError(
                 f"{error.filename} cannot be written ({error.strerror}). Start the demo in a folder of your own that has "
                 "free space."
             ) from error
+
+    def _exported(self) -> str:
+        """The demo's own values as a shell reads them; the user's stay where the user keeps them."""
+        own = {name: value for name, value in self.settings.items() if name not in self.given}
+        own["DAGSTER_HOME"] = str(self.dagster_home)
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(own.items()))
 
     def remarks(self) -> list[str]:
         """What of the user's environment takes effect, without any value that could be secret."""

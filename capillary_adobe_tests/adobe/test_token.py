@@ -11,11 +11,15 @@ import pytest
 import requests
 from starlette.responses import Response
 
-from capillary_adobe.adobe import PermanentDeliveryError, TransientDeliveryError
-from capillary_adobe.adobe.token import AccessToken
+from capillary_adobe.adobe import Delivery, PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.adobe.catalog import Catalog
+from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.token import AccessToken, shared_token
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
+from capillary_adobe.settings import AdobeSettings
+from capillary_adobe.state import State
 from capillary_adobe_tests.adobe.conftest import StartInlet
-from capillary_adobe_tests.adobe.sending import settings_for
+from capillary_adobe_tests.adobe.sending import entities, settings_for, work
 
 SECRET = "a-secret-that-must-stay-one"
 
@@ -36,6 +40,42 @@ def test_twenty_threads_that_find_it_stale_replace_it_once(scripted: StartInlet)
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(lambda _: token.value(stale=stale), range(20))) == {"token-2"}
     assert inlet.token_requests == 2
+
+
+def test_all_clients_of_one_credential_share_a_token(tmp_path: Path, state: State) -> None:
+    with RunningEmulator(tmp_path, behaviour=Behaviour(latency_seconds=0.05)) as emulator:
+
+        def settings() -> AdobeSettings:
+            return settings_for(emulator.environment)
+
+        with ThreadPoolExecutor(20) as pool:
+            clients = list(pool.map(lambda _: shared_token(settings()), range(20)))
+        assert len({id(client) for client in clients}) == 1
+        # What a client does not prove itself with makes no difference.
+        assert shared_token(settings_for(emulator.environment, connections=1)) is clients[0]
+        assert not Catalog(Platform(settings(), shared_token(settings()))).dataset_exists("another")
+        for start in range(0, 30, 10):
+            counts = Delivery(settings(), state, shared_token(settings())).deliver(work(entities(10, start)), str)
+            assert counts.outcomes == {"accepted": 10}
+        seen = requests.get(f"{emulator.base_url}/summary.json", timeout=5).json()
+    assert seen["tokens"] == {"200": 1}
+
+
+@pytest.mark.parametrize("changed", ["ims_url", "client_id", "client_secret", "scopes"])
+def test_a_changed_credential_gets_a_token_of_its_own(scripted: StartInlet, changed: str) -> None:
+    environment = scripted().environment
+    before = shared_token(settings_for(environment))
+    after = shared_token(settings_for(environment, **{changed: "https://other.example"}))
+    assert after is not before
+    assert shared_token(settings_for(environment)) is before
+
+
+def test_a_rotated_secret_works_at_once_beside_the_old_one(tmp_path: Path) -> None:
+    with RunningEmulator(tmp_path) as emulator:
+        old = shared_token(settings_for(emulator.environment, client_secret=SECRET))
+        with pytest.raises(PermanentDeliveryError, match="ADOBE_CLIENT_SECRET"):
+            old.value()
+        assert shared_token(settings_for(emulator.environment)).value()
 
 
 def test_a_token_is_renewed_ahead_of_its_expiry(scripted: StartInlet) -> None:

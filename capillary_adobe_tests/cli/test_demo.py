@@ -125,6 +125,27 @@ def test_nothing_made_up_reaches_what_is_the_users(place: Path, given: dict[str,
     assert "No made-up events are landed, because LANDING_URL or ADOBE_INLET_URL is yours." in told
 
 
+def test_another_terminal_finds_the_demo_without_the_users_secrets(place: Path) -> None:
+    around = Surroundings(place, Ports(), {"ADOBE_CLIENT_SECRET": "confidential", "CAPILLARY_CURRENCY": "USD"})
+    around.prepare()
+    printed = subprocess.run(
+        ["sh", "-c", ". .data/environment && env"],
+        cwd=place,
+        env={"PATH": "/bin:/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    assert "confidential" not in printed
+    assert "CAPILLARY_CURRENCY" not in found
+    assert {name: found[name] for name in ("LAKE_URL", "ADOBE_ORG_ID", "DAGSTER_HOME")} == {
+        "LAKE_URL": around.settings["LAKE_URL"],
+        "ADOBE_ORG_ID": around.settings["ADOBE_ORG_ID"],
+        "DAGSTER_HOME": str(around.dagster_home),
+    }
+
+
 def test_writes_a_workspace_for_the_chosen_port(place: Path) -> None:
     around = Surroundings(place, Ports(code=4711))
     around.prepare()
