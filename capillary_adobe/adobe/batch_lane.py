@@ -250,6 +250,9 @@ class BatchLane:
                 f"AEP does not know batch {batch.aep_id} of {batch.day}. Its entities stay pending; compare "
                 "ADOBE_SANDBOX_NAME with the one it was sent to. A day after it was complete its entities are sent again."
             )
+        # AEP may have ingested it before it forgot it: each of its entities may be there twice after the repeat.
+        files = self._receipts.of_requests(f"{batch.external_id}/")
+        self._receipts.record(*(replace(file, lost=file.lost + 1) for file in files))
         gone = Batch(batch.aep_id or "", "unknown", Stage.GONE)
         self._settle(batch, gone, counts)
 

@@ -55,7 +55,9 @@ def test_a_request_that_was_taken_in_spite_of_its_answer(state: State, scripted:
     assert {row["status"] for row in status_of(state, FIVE)} == {"accepted"}
 
 
-@pytest.mark.parametrize("item", [{}, {"status": 500}, {"statusCode": 502}, {"status": "504"}, {"status": 408}], ids=str)
+@pytest.mark.parametrize(
+    "item", [{}, {"status": 500}, {"statusCode": 502}, {"status": "504"}, {"status": 408}], ids=str
+)
 def test_a_message_that_was_taken_in_spite_of_its_item(
     state: State, scripted: StartInlet, item: dict[str, Any]
 ) -> None:

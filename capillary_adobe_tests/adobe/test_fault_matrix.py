@@ -15,7 +15,13 @@ import pyarrow as pa
 import pytest
 import requests
 
-from capillary_adobe.adobe import Delivery, DeliveryCounts, DeliveryError, PermanentDeliveryError
+from capillary_adobe.adobe import (
+    Delivery,
+    DeliveryCounts,
+    DeliveryError,
+    PermanentDeliveryError,
+    TransientDeliveryError,
+)
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import SentBatches, State
@@ -239,6 +245,8 @@ CALLS = (
     Call("complete", "POST", f"{IMPORT}/"),
     Call("verdict", "GET", f"{CATALOG}/", 1),
 )
+BY_NAME = {call.name: call for call in CALLS}
+OVERCOME = (*UNANSWERED, *THROTTLED)
 # With files in parts: a file takes INITIALIZE, four parts and COMPLETE.
 PARTS = {"batch_put_bytes": 4_000, "batch_part_bytes": 3_000}
 CALLS_IN_PARTS = (
@@ -277,8 +285,30 @@ def test_a_batch_of_files_in_parts_goes_on_in_the_next_run(road: Road, case: Cas
     send_batch(road, case, call, NEXT_RUN, **PARTS)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.name in ("create", "upload-1")], ids=str)
-@pytest.mark.parametrize("case", [*UNANSWERED, *THROTTLED], ids=str)
+@pytest.mark.parametrize(
+    ("call", "case"),
+    [*itertools.product([BY_NAME["create"]], UNANSWERED), *itertools.product([BY_NAME["upload-1"]], OVERCOME)],
+    ids=str,
+)
 def test_a_batch_goes_on_in_the_same_run(road: Road, case: Case, call: Call) -> None:
     # Half of the budget goes into looking for a batch that may have been created.
     assert send_batch(road, case, call, 2.0 if call.name == "create" else SAME_RUN) == []
+
+
+def test_a_batch_that_aep_forgot_goes_again_and_the_ledger_says_that_it_may_be_there_twice(road: Road) -> None:
+    settings = settings_for(road.emulator.environment, batch_wait_seconds=0, retry_budget_seconds=NEXT_RUN)
+    # Its verdict is not read by this run.
+    road.emulator.faults.add(kind="reset_before", method="GET", path=f"{CATALOG}/", skip=1)
+    with pytest.raises(TransientDeliveryError):
+        road.run(settings, "batch")
+    (sent,) = SentBatches(road.state).open(DAY)
+    road.platform.final(sent.aep_id or "")
+    SentBatches(road.state).update(sent.external_id, completed_ms=1)
+    road.emulator.faults.add(kind="status", status=404, path=f"{CATALOG}/", times=None)
+    with pytest.raises(PermanentDeliveryError, match="does not know"):
+        road.run(settings, "batch")
+    road.emulator.faults.clear()
+    road.run_until_done("batch")
+    ledger, arrivals = road.ledger(), road.arrivals()
+    assert_nothing_lost(ledger, arrivals, road.batch)
+    assert arrivals.twice == ledger.doubtful == ledger.accepted

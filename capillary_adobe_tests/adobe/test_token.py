@@ -55,7 +55,9 @@ def test_all_clients_of_one_credential_share_a_token(tmp_path: Path, state: Stat
         assert shared_token(settings_for(emulator.environment, connections=1)) is clients[0]
         assert not Catalog(Platform(settings(), shared_token(settings()))).dataset_exists("another")
         for start in range(0, 30, 10):
-            counts = Delivery(settings(), state, shared_token(settings())).deliver(work(entities(10, start)), str)
+            counts = Delivery(settings(), state, shared_token(settings())).deliver(
+                work(entities(10, start)), lambda _: None
+            )
             assert counts.outcomes == {"accepted": 10}
         seen = requests.get(f"{emulator.base_url}/summary.json", timeout=5).json()
     assert seen["tokens"] == {"200": 1}

@@ -16,7 +16,7 @@ from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe_tests.defs.installation import Installation, summary
 from capillary_adobe_tests.defs.test_road import DAY
 
-LINES = 600
+LINES = 300
 LIFE_SECONDS = 3
 LATENCY_SECONDS = 0.2
 # A token is renewed when three quarters of so short a life are over.
