@@ -44,7 +44,7 @@ class Account:
 
 def in_flight(state: State, day: str, since_ms: int) -> list[Receipt]:
     """Requests begun since a moment that were never settled: those under way when their process died."""
-    return [receipt for receipt in Receipts(state).since(day, since_ms) if _unsettled(receipt)]
+    return [receipt for receipt in Receipts(state).sent_since(day, since_ms) if _unsettled(receipt)]
 
 
 def account(state: State, day: str, ids: Sequence[str], arrived: Counter[str], kills: list[list[Receipt]]) -> Account:
@@ -55,7 +55,7 @@ def account(state: State, day: str, ids: Sequence[str], arrived: Counter[str], k
     outcome = {id_: state.outcome if state else Outcome.PENDING for id_, state in known.items()}
     doubtful = {id_: state.doubtful if state else 0 for id_, state in known.items()}
     again = {id_: count - 1 for id_, count in arrived.items() if count > 1}
-    sizes = [len(receipt.ids) for receipt in receipts.since(day, 0)]
+    sizes = [len(receipt.ids) for receipt in receipts.sent_since(day, 0)]
     by_kills = [_again_in(requests_, again) for requests_ in kills]
     return Account(
         accepted=arrived.total(),

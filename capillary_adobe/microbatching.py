@@ -100,9 +100,8 @@ class MicroBatcher:
         deadline = time.monotonic() + BUDGET_SECONDS
         unfinished = self._register.unfinished(lane)
         whole_days = self._register.open_days()
-        for batch in unfinished[:1] if held else unfinished:
-            if not batch.whole_day and batch.day in whole_days:
-                continue
+        due = [batch for batch in unfinished if batch.whole_day or batch.day not in whole_days]
+        for batch in due[:1] if held else due:
             if now_ms >= batch.asked_ms + self._pause_ms(batch.attempts + 2 * batch.whole_day):
                 return Proposal(batch, f"asking again for {batch.batch_id}, try {batch.attempts + 1}")
         if held and unfinished:

@@ -6,29 +6,53 @@ here: the rows themselves (`adobe.status`) and sending.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from capillary_adobe.adobe.status import COLUMNS, REFUSED_COLUMNS, STAGE, outcomes, refused, refused_ids
+from capillary_adobe.adobe.status import COLUMNS, REFUSED_COLUMNS, STAGE, ToSend, outcomes, refused, refused_ids
 from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.state import State
+from capillary_adobe.state import DaysToSettle, State
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS
 
 
-def write_outcomes(tables: Lake, state: State, part: Slice) -> int:
-    """Write the outcomes of a slice's entities, and put those that AEP refused into quarantine; rows of outcomes.
+@dataclass(frozen=True)
+class Written:
+    """Rows of outcomes written, how many entities of the slice a run still has to send, and how many that failed with a
+    whole batch no run is known to come back to."""
 
-    The caller holds the day's lock.
+    rows: int
+    to_send: int
+    forsaken: int
+
+
+def write_outcomes(tables: Lake, state: State, part: Slice) -> Written:
+    """Write the outcomes of a slice's entities, and put those that AEP refused into quarantine.
+
+    The whole day is written where AEP has decided about entities outside the slice. The caller holds the day's lock.
     """
+    asked = part
+    days = DaysToSettle(state)
+    marked_ns = days.all().get(part.day)
+    if marked_ns is not None:
+        part = Slice(part.day)
     given_way = replaced_events(tables, part)
-    rows = tables.replace(INGESTION_STATUS, part, outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS)))
+    to_send: Counter[ToSend] = Counter()
+    told = outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS), to_send)
+    rows = tables.replace(INGESTION_STATUS, part, told)
     tables.remove_events(INGESTION_STATUS, part, given_way)
     tables.replace(QUARANTINE, replace(part, stage=STAGE), _refused(tables, state, part))
     tables.remove_events(QUARANTINE, part, given_way)
-    return rows
+    if marked_ns is not None:
+        days.settled(part.day, marked_ns)
+    mine = {one: n for one, n in to_send.items() if asked.batch_id in (None, one.batch_id)}
+    # A micro-batch asks for its own entities again; those of others, and of a whole day, would be asked for by nobody.
+    others = to_send if asked.batch_id is None else {one: n for one, n in to_send.items() if one not in mine}
+    forsaken = sum(n for one, n in others.items() if one.failed_with_batch)
+    return Written(rows, sum(mine.values()), forsaken)
 
 
 def _refused(tables: Lake, state: State, part: Slice) -> Iterator[pa.RecordBatch]:

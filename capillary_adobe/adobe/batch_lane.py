@@ -33,12 +33,14 @@ from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError, 
 from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.settings import AdobeSettings
-from capillary_adobe.state import Fate, Receipt, Receipts, Route, SentBatch, SentBatches, State
+from capillary_adobe.state import DaysToSettle, Fate, Receipt, Receipts, Route, SentBatch, SentBatches, State
 
 _FIRST_LOOK_SECONDS = 0.5
 _LONGEST_LOOK_SECONDS = 30.0
 _UPLOADED = 200
 _SOUGHT_MS = 86_400_000
+# A new batch may not be listed at once.
+_LISTED_MS = 600_000
 # A batch in which AEP named the bad rows is made anew without them at once; one that keeps failing is left to a person.
 _ROUNDS = 3
 
@@ -53,6 +55,9 @@ class BatchLane:
         self._settings = settings
         self._receipts = Receipts(state)
         self._register = SentBatches(state)
+        self._days = DaysToSettle(state)
+        # For all batches together: the run holds the day's lock and a place in the queue meanwhile.
+        self._patience = settings.batch_wait_seconds
         self._catalog = Catalog(platform)
         self._access = DataAccess(platform)
         self._api = BatchApi(platform, settings)
@@ -66,6 +71,7 @@ class BatchLane:
             DeliveryError: AEP failed a batch without naming rows, or gave up on it.
         """
         problem: DeliveryError | None = None
+        counts.waiting = 0
         for batch in self._register.open(day):
             if batch.completed_ms is not None:
                 try:
@@ -101,7 +107,20 @@ class BatchLane:
             if batch.completed_ms is None:
                 self._go_on(batch, everything, pending, counts, progress)
         while pending.more():
+            sent = counts.sent
             self._go_on(self._begin(day), everything, pending, counts, progress)
+            if counts.sent == sent:
+                raise TransientDeliveryError(
+                    "AEP dropped a batch before anything was in it. What is not sent stays pending; the next run sends it."
+                )
+
+    def abandon_open(self, day: str, counts: DeliveryCounts) -> None:
+        """Have AEP drop the day's batches that are not complete, so that their entities can go another way."""
+        for batch in self._register.open(day):
+            if batch.completed_ms is None:
+                found = self._catalog.find(self._settings.events_dataset_id, batch.external_id)
+                aep_id = batch.aep_id or (found.batch_id if found is not None else None)
+                self._give_up(replace(batch, aep_id=aep_id), counts)
 
     def _begin(self, day: str) -> SentBatch:
         limit = self._settings.batches_per_day
@@ -124,6 +143,9 @@ class BatchLane:
         if aep_id not in counts.batches:
             counts.batches.append(aep_id)
         found = self._catalog.batch(aep_id)
+        if found is None and batch.created_ms < time.time_ns() // 1_000_000 - _LISTED_MS:
+            # Not complete, hence not ingested: nothing of it is left anywhere.
+            found = Batch(aep_id, "abandoned", Stage.GONE)
         if found is not None and found.stage is Stage.GONE:
             self._settle(batch, found, counts)
             return
@@ -134,6 +156,10 @@ class BatchLane:
             return
         if found is None or found.stage is Stage.OPEN:
             self._fill(batch, len(files), pending, counts, progress)
+        if not self._receipts.entities_of(f"{batch.external_id}/"):
+            # AEP fails a batch without a file.
+            self._give_up(batch, counts)
+            return
         self._api.complete(aep_id)
         self._register.update(batch.external_id, completed_ms=time.time_ns() // 1_000_000)
 
@@ -185,10 +211,9 @@ class BatchLane:
 
     def _give_up(self, batch: SentBatch, counts: DeliveryCounts) -> None:
         """Have AEP drop a batch that is not complete, of which it has ingested nothing; its entities go into another."""
-        self._api.abort(batch.aep_id or "")
-        found = self._catalog.batch(batch.aep_id or "")
-        if found is not None and found.stage is Stage.GONE:
-            self._settle(batch, found, counts)
+        if batch.aep_id is not None:
+            self._api.abort(batch.aep_id)
+        self._settle(batch, Batch(batch.aep_id or "", "aborted", Stage.GONE), counts)
 
     def _upload(self, batch: SentBatch, path: Path, ids: list[str], counts: DeliveryCounts) -> None:
         self._note(batch, path.name, ids)
@@ -214,7 +239,6 @@ class BatchLane:
         )
 
     def _await_verdict(self, batch: SentBatch, counts: DeliveryCounts, progress: Progress) -> None:
-        deadline = time.monotonic() + self._settings.batch_wait_seconds
         pause = _FIRST_LOOK_SECONDS
         told = ""
         while True:
@@ -226,8 +250,7 @@ class BatchLane:
                 told = found.status
                 self._register.update(batch.external_id, status=told)
                 progress(f"batch {batch.aep_id}: {told}")
-            if found.stage in (Stage.GOOD, Stage.BAD, Stage.GONE):
-                self._settle(batch, found, counts)
+            if found.stage in (Stage.GOOD, Stage.BAD, Stage.GONE) and self._settle(batch, found, counts):
                 return
             if found.stage is Stage.STUCK:
                 raise PermanentDeliveryError(
@@ -237,9 +260,10 @@ class BatchLane:
             if found.stage is Stage.OPEN:
                 # Its completion was acknowledged and not carried out; repeating it is harmless.
                 self._api.complete(batch.aep_id or "")
-            if time.monotonic() + pause > deadline:
-                counts.waiting += sum(len(file.ids) for file in self._receipts.of_requests(f"{batch.external_id}/"))
+            if pause > self._patience:
+                counts.waiting += self._receipts.entities_of(f"{batch.external_id}/")
                 return
+            self._patience -= pause
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
 
@@ -250,26 +274,27 @@ class BatchLane:
                 f"AEP does not know batch {batch.aep_id} of {batch.day}. Its entities stay pending; compare "
                 "ADOBE_SANDBOX_NAME with the one it was sent to. A day after it was complete its entities are sent again."
             )
-        # AEP may have ingested it before it forgot it: each of its entities may be there twice after the repeat.
-        files = self._receipts.of_requests(f"{batch.external_id}/")
-        self._receipts.record(*(replace(file, lost=file.lost + 1) for file in files))
         gone = Batch(batch.aep_id or "", "unknown", Stage.GONE)
         self._settle(batch, gone, counts)
 
-    def _settle(self, batch: SentBatch, found: Batch, counts: DeliveryCounts) -> None:
-        """Note what AEP made of each entity of a batch, then that the batch is judged.
+    def _settle(self, batch: SentBatch, found: Batch, counts: DeliveryCounts) -> bool:
+        """Note what AEP made of each entity of a batch, then that the batch is judged; False while its word is incomplete.
 
         Raises:
             PermanentDeliveryError: AEP refused rows without naming them.
         """
         files = self._receipts.of_requests(f"{batch.external_id}/")
-        verdict = judge(batch.aep_id or "", found, files, self._access)
+        verdict = judge(batch.aep_id or "", found, files, self._access, batch.completed_ms or batch.created_ms)
+        if verdict.files is None:
+            return False
+        self._days.mark(batch.day)
         for file in verdict.files:
             self._receipts.record(file)
             counts.outcomes.update(fate.outcome for fate in file.fates)
-        self._register.update(batch.external_id, judged_ms=time.time_ns() // 1_000_000, status=found.status)
+        self._register.update(batch.external_id, judged_ms=time.time_ns() // 1_000_000, status=verdict.status)
         if verdict.problem is not None:
             raise verdict.problem
+        return True
 
 
 class _Peekable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -82,7 +82,8 @@ class Catalog:
                 return found
             following = self._one(found.successor)
             if following is None:
-                return found
+                # Its data lives on in a batch that cannot be looked up at the moment; it is not gone.
+                return replace(found, stage=Stage.PENDING)
             found = following
         return found
 

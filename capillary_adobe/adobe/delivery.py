@@ -14,6 +14,7 @@ from typing import Literal
 import pyarrow as pa
 
 from capillary_adobe.adobe.batch_lane import BatchLane
+from capillary_adobe.adobe.batch_verdict import FAILED_UNNAMED
 from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.messages import Message
@@ -26,6 +27,8 @@ from capillary_adobe.state import DayReceipts, Receipts, SentBatches, State
 
 Route = Literal["streaming", "batch"]
 ChosenRoute = Literal["auto", "streaming", "batch"]
+_FAILED_UNNAMED_TWICE = 2
+_DAY_MS = 86_400_000
 INLET = "inlet"
 """The name under which the inlet's pace is shared."""
 
@@ -69,14 +72,16 @@ class Delivery:
         self._token = token or AccessToken(settings)
         self._receipts = Receipts(state)
 
-    def deliver(self, work: Work, progress: Callable[[str], None]) -> DeliveryCounts:
-        """Send the entities whose outcome is open.
+    def deliver(
+        self, work: Work, progress: Callable[[str], None], counts: DeliveryCounts | None = None
+    ) -> DeliveryCounts:
+        """Send the entities whose outcome is open; `counts` is filled also where delivery stops.
 
         Raises:
             PermanentDeliveryError: AEP refuses for a reason that a person must remove.
             TransientDeliveryError: AEP was down or throttling for longer than the retry budget, or a quota is used up.
         """
-        counts = DeliveryCounts()
+        counts = DeliveryCounts() if counts is None else counts
         batches = BatchLane(self._settings, self._state, Platform(self._settings, self._token))
         problem: DeliveryError | None = None
         if work.lane != "live" and work.only is None:
@@ -86,6 +91,8 @@ class Delivery:
             except DeliveryError as error:
                 # A batch that is stuck at AEP holds up none of the others.
                 problem = error
+        if work.route == "streaming" and work.only is None:
+            batches.abandon_open(work.day, counts)
         route = route_of(self._settings, self._state, work)
         if route == "batch":
             batches.send(
@@ -124,6 +131,10 @@ def route_of(settings: AdobeSettings, state: State, work: Work) -> Route:
     if work.only is None and any(batch.completed_ms is None for batch in SentBatches(state).open(work.day)):
         # What a killed run had begun is taken up where it was left.
         return "batch"
+    yesterday_ms = time.time_ns() // 1_000_000 - _DAY_MS
+    if SentBatches(state).ended_as(work.day, FAILED_UNNAMED, yesterday_ms) >= _FAILED_UNNAMED_TWICE:
+        # One bad row can fail a batch for ever without a name; the inlet's later verdict names it.
+        return "streaming"
     known = Receipts(state).of_day(work.day)
     open_ = 0
     for batch in work.entities(["id"]):

@@ -50,8 +50,8 @@ def reopen(state: State, day: str, cause: str) -> set[str]:
 
 
 def moved_since(state: State, day: str, moment_ms: int) -> set[str]:
-    """Ids of all entities of a day of which anything was noted at or after a moment (epoch ms)."""
-    return {id_ for receipt in Receipts(state).since(day, moment_ms) for id_ in receipt.ids}
+    """Ids of all entities of a day that were sent at or after a moment (epoch ms), or had their answer then."""
+    return {id_ for receipt in Receipts(state).sent_since(day, moment_ms) for id_ in receipt.ids}
 
 
 def now_ms() -> int:

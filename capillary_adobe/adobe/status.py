@@ -5,12 +5,14 @@ Belongs here: joining entities with their receipts. Does not belong here: sendin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from capillary_adobe.adobe.causes import place_of, reason_of
-from capillary_adobe.state import Fate, Known, Outcome, Receipts, State
+from capillary_adobe.state import Fate, Known, Outcome, Receipts, Route, State
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE
 
 COLUMNS = ["day", "batch_id", "lane", "event_name", "event_key", "id", "landed_ms"]
@@ -23,11 +25,30 @@ STAGE = "aep"
 _LONGEST_TEXT = 2**20
 
 
-def outcomes(state: State, day: str, entities: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows of `ingestion_status` for entities (the columns `COLUMNS`), in the same order."""
+@dataclass(frozen=True)
+class ToSend:
+    """Entities that a run has to send, of one micro-batch; some of them failed with a whole batch at AEP."""
+
+    batch_id: str
+    failed_with_batch: bool
+
+
+def outcomes(
+    state: State, day: str, entities: Iterable[pa.RecordBatch], to_send: Counter[ToSend] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `ingestion_status` for entities (the columns `COLUMNS`), in the same order.
+
+    `to_send` counts those that a run has to send; what lies in a batch at AEP is not among them.
+    """
     receipts = Receipts(state).of_day(day)
     for batch in entities:
         states = receipts.known(batch.column("id").to_pylist())
+        if to_send is not None:
+            to_send.update(
+                ToSend(batch_id, known is not None and known.route is Route.BATCH and known.fate is Fate.FAILED)
+                for batch_id, known in zip(batch.column("batch_id").to_pylist(), states, strict=True)
+                if known is None or not known.settled
+            )
         columns = {name: batch.column(name) for name in COLUMNS}
         columns |= {
             "kind": ["events"] * batch.num_rows,

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from capillary_adobe.adobe.causes import cause_of
 from capillary_adobe.adobe.counts import DeliveryCounts
-from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError
+from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
 from capillary_adobe.adobe.inlet import Inlet, Request, Settled
 from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.pacing import Pacer
@@ -89,6 +89,7 @@ class _Book:
         self._lock = threading.Lock()
         self._refused: list[Settled] = []
         self._accepted = False
+        self._hopeless = False
         self._stop: DeliveryError | None = None
 
     def sending(self, request: Request) -> None:
@@ -109,8 +110,8 @@ class _Book:
                 self._refused.append(settled)
             self._accepted |= Fate.ACCEPTED in settled.fates
             self._stop = self._stop or settled.stop
-            hopeless = len(self._refused) >= _REFUSED_IN_A_ROW and not self._accepted
-            if self._stop is not None or hopeless:
+            self._hopeless |= len(self._refused) >= _REFUSED_IN_A_ROW and not self._accepted
+            if self._stop is not None or self._hopeless:
                 self._stopping.set()
 
     def close(self) -> None:
@@ -131,6 +132,11 @@ class _Book:
                 f"AEP refuses every message ({code}: {words}). Nothing was taken, so a setting is more likely wrong than the "
                 "records: compare ADOBE_ORG_ID, ADOBE_EVENTS_SCHEMA_ID, ADOBE_EVENTS_DATASET_ID and ADOBE_EVENTS_FLOW_ID "
                 "with the sandbox. The entities are kept and sent again by the next run."
+            )
+        if self._hopeless:
+            raise TransientDeliveryError(
+                "AEP refused the first requests whole and took a later one, after delivery had stopped for fear of a wrong "
+                "setting. The refused entities are in quarantine; the rest stays pending, the next run sends it."
             )
 
     def _settings_are_sound(self) -> bool:

@@ -17,8 +17,20 @@ from itertools import groupby, islice
 from capillary_adobe.adobe.catalog import Batch, Catalog
 from capillary_adobe.adobe.causes import cause_of
 from capillary_adobe.adobe.data_access import DataAccess, FailedRecord
+from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.platform import Platform
-from capillary_adobe.state import Claims, Detail, Fate, ReadBatches, Receipt, Receipts, Route, SentBatches, State
+from capillary_adobe.state import (
+    Claims,
+    DaysToSettle,
+    Detail,
+    Fate,
+    ReadBatches,
+    Receipt,
+    Receipts,
+    Route,
+    SentBatches,
+    State,
+)
 
 # Records noted in one row and one transaction; a failed batch may hold a million.
 _RECORDS_AT_ONCE = 1000
@@ -47,7 +59,8 @@ class VerdictReader:
 
     def __init__(self, dataset_id: str, days: int, state: State, platform: Platform) -> None:
         self._dataset_id = dataset_id
-        self._days = days
+        self._max_age_days = days
+        self._days = DaysToSettle(state)
         self._claims = Claims(state)
         self._receipts = Receipts(state)
         self._read = ReadBatches(state)
@@ -57,7 +70,7 @@ class VerdictReader:
 
     def unread(self) -> Iterator[Batch]:
         """Failed batches, oldest first, that hold a verdict not read yet; our own are judged by their own lane."""
-        since_ms = time.time_ns() // 1_000_000 - self._days * _DAY_MS
+        since_ms = time.time_ns() // 1_000_000 - self._max_age_days * _DAY_MS
         known = self._read.known(since_ms) | self._own.aep_ids(since_ms)
         for batch in self._catalog.failed(self._dataset_id, since_ms):
             if batch.batch_id not in known:
@@ -69,8 +82,15 @@ class VerdictReader:
         Raises:
             DeliveryError: AEP cannot be reached or refuses; what was read until then is noted and counted.
         """
+        problem: DeliveryError | None = None
         for batch in self.unread():
-            self._read_one(batch, found)
+            try:
+                self._read_one(batch, found)
+            except DeliveryError as error:
+                # One whose records cannot be fetched holds up none of the others.
+                problem = problem or error
+        if problem is not None:
+            raise problem
 
     def _read_one(self, batch: Batch, found: Reading) -> None:
         records = unmatched = 0
@@ -98,6 +118,7 @@ class VerdictReader:
         for day, of_day in groupby(ours, key=lambda pair: pair[0]):
             ids = [id_ for _, id_ in of_day]
             details = {place: refused[id_] for place, id_ in enumerate(ids)}
+            self._days.mark(day)
             self._receipts.record(
                 Receipt(
                     request_id=f"verdict/{batch.batch_id}/{uuid.uuid4()}",

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster import DagsterError
 
 from capillary_adobe.defs.build import JOB, REPLAY_JOB, build_defs
 from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
+from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE
 
 
@@ -48,10 +50,22 @@ def replay_day(day: str, cause: str) -> Ran:
 
 
 def _run(job: str, day: str, config: DeliveryConfig, selection: list[str] | None = None) -> Ran:
+    if not landing_days().has_partition_key(day):
+        raise RunFailed(f"{day} is no partition: days go from HISTORY_START to today, UTC.")
+    try:
+        result = _executed(job, day, config, selection)
+    except DagsterError as error:
+        raise RunFailed(f"Dagster cannot run the job ({error}). Check DAGSTER_HOME.") from error
+    if not result.success:
+        raise RunFailed(_words(result))
+    return Ran(result.run_id, _numbers(result))
+
+
+def _executed(job: str, day: str, config: DeliveryConfig, selection: list[str] | None) -> dg.ExecuteInProcessResult:
     # With DAGSTER_HOME the run stands in the UI like any other; without it nothing of it is kept but its work.
     home = os.environ.get("DAGSTER_HOME")
     with dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral() as instance:
-        result = (
+        return (
             build_defs()
             .resolve_job_def(job)
             .execute_in_process(
@@ -62,9 +76,6 @@ def _run(job: str, day: str, config: DeliveryConfig, selection: list[str] | None
                 raise_on_error=False,
             )
         )
-    if not result.success:
-        raise RunFailed(_words(result))
-    return Ran(result.run_id, _numbers(result))
 
 
 def _quiet() -> dict[str, Any]:

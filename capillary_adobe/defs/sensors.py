@@ -14,7 +14,7 @@ from capillary_adobe.defs.assets.landing import LANDING
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import LandingResource, StateResource
-from capillary_adobe.defs.runs import ACTIVE
+from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
 from capillary_adobe.landing.store import LANE_FOLDERS
 from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
 from capillary_adobe.settings import HistorySettings, LandingSettings, Lane, load
@@ -22,8 +22,10 @@ from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches, Paces
 from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
 
 _STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
-# A run that died together with its code server stays `started` for good; without this its lane would wait as long.
-LONGEST_RUN_SECONDS = 7200
+
+
+# Longer than the longest pause of a micro-batch that has failed.
+_TRIED_AT_LEAST_EVERY_SECONDS = 1200.0
 
 
 def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
@@ -57,7 +59,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day)
     cursor = Cursor.parse(context.cursor)
     now_ms = time.time_ns() // 1_000_000
-    held = outage_words(Paces(database).look(INLET, now_ms / 1000))
+    held = outage_words(Paces(database).look(INLET, now_ms / 1000), now_ms / 1000)
     asked: list[MicroBatch] = []
     words: list[str] = []
     for lane in LANE_FOLDERS:
@@ -89,9 +91,14 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     )
 
 
-def outage_words(view: PaceView | None) -> str:
-    """Since when AEP is down, in words; empty where it answers."""
+def outage_words(view: PaceView | None, now: float) -> str:
+    """Since when AEP is down, in words; empty where it answers, or where nobody has tried it for a long while.
+
+    What is tried again during an outage may fail before it comes to AEP; then another has to find out.
+    """
     if view is None or view.down_since is None or view.next_try is None:
+        return ""
+    if now > view.next_try + _TRIED_AT_LEAST_EVERY_SECONDS:
         return ""
     return not_answering(view.down_since, view.words, view.next_try)
 

@@ -11,9 +11,9 @@ import dagster as dg
 from capillary_adobe.adobe.catalog import Catalog, Stage
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, StateResource
-from capillary_adobe.defs.runs import ACTIVE
+from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
 from capillary_adobe.settings import AdobeSettings, VerdictSettings, load
-from capillary_adobe.state import SentBatches, State
+from capillary_adobe.state import DaysToSettle, SentBatches, State
 
 _DECIDED = (Stage.GOOD, Stage.BAD, Stage.GONE)
 # Time for one tick's questions; Dagster ends a tick after 60 s and keeps nothing of it.
@@ -44,7 +44,10 @@ def build_verdict_sensor(job_name: str) -> dg.SensorDefinition:
             news = _news(_impatient(load(AdobeSettings)), state.open(), adobe)
             if news is None:
                 return dg.SkipReason("AEP has decided nothing new")
-            return dg.RunRequest(run_key=f"verdict-{time.time_ns() // 1_000_000}", tags={"capillary_adobe/news": news})
+            return dg.RunRequest(
+                run_key=f"verdict-{time.time_ns() // 1_000_000}",
+                tags={"capillary_adobe/news": news, "dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
+            )
 
     return verdict_sensor
 
@@ -56,6 +59,8 @@ def _impatient(settings: AdobeSettings) -> AdobeSettings:
 
 
 def _news(settings: AdobeSettings, state: State, adobe: AdobeResource) -> str | None:
+    if DaysToSettle(state).all():
+        return "days to settle"
     unread = next(adobe.verdict_reader(settings, state).unread(), None)
     if unread is not None:
         return "failed batches"

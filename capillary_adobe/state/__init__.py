@@ -8,6 +8,7 @@ from capillary_adobe.state.batches import ReadBatches, SentBatch, SentBatches
 from capillary_adobe.state.claims import Claims, Place, Verdict
 from capillary_adobe.state.database import State, StateError
 from capillary_adobe.state.day_receipts import DayReceipts
+from capillary_adobe.state.days_to_settle import DaysToSettle
 from capillary_adobe.state.microbatches import MicroBatch, MicroBatches
 from capillary_adobe.state.objects import WHOLE_DAY, LandedObjects, ReadObject
 from capillary_adobe.state.outcomes import Detail, Fate, Known, Outcome, Route
@@ -18,6 +19,7 @@ __all__ = [
     "WHOLE_DAY",
     "Claims",
     "DayReceipts",
+    "DaysToSettle",
     "Detail",
     "Fate",
     "Known",

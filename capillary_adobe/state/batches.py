@@ -79,6 +79,14 @@ class SentBatches:
             rows = connection.execute(query.order_by(batches.c.created_ms, batches.c.external_id)).mappings()
             return [SentBatch(**row) for row in rows]
 
+    def ended_as(self, day: str, status: str, since_ms: int) -> int:
+        """How many batches of a day were judged with this status at or after a moment."""
+        query = sa.select(sa.func.count()).where(
+            batches.c.day == day, batches.c.status == status, batches.c.judged_ms >= since_ms
+        )
+        with self._state.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def aep_ids(self, since_ms: int) -> set[str]:
         """AEP's ids of the batches begun at or after a moment."""
         query = sa.select(batches.c.aep_id).where(batches.c.created_ms >= since_ms, batches.c.aep_id.is_not(None))

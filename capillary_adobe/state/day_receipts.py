@@ -16,6 +16,9 @@ import numpy as np
 from capillary_adobe.state.outcomes import Detail, Fate, Known, Route
 
 ID_BYTES = 32
+EVERY_PLACE = "*"
+"""Stands in the details for every place of a request."""
+
 _FATES = {ord(fate.value): fate for fate in Fate}
 _ACCEPTED = ord(Fate.ACCEPTED.value)
 _UNKNOWN = ord(Fate.UNKNOWN.value)
@@ -145,9 +148,14 @@ class DayReceipts:
             request_id=request.request_id,
             answered_ms=request.answered_ms,
             aep_id=request.aep_id,
-            detail=Detail(*request.details.get(str(self._place[standing]), ())),  # pyright: ignore[reportArgumentType]
+            detail=_detail(request, int(self._place[standing])),
             doubtful=int(doubtful),
         )
+
+
+def _detail(request: _Request, place: int) -> Detail:
+    found = request.details.get(str(place)) or request.details.get(EVERY_PLACE) or ()
+    return Detail(*found)  # pyright: ignore[reportArgumentType]
 
 
 def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:

@@ -122,6 +122,13 @@ class LandedObjects:
         with self._state.read() as connection:
             return {row.key: row.size for row in connection.execute(query)}
 
+    def half_read(self, day: str) -> bool:
+        """Whether a run over the whole day has taken objects whose lines are not in the lake."""
+        t = landed_objects.c
+        query = sa.select(t.object_id).where(t.day == day, t.batch_id == WHOLE_DAY, t.lines.is_(None)).limit(1)
+        with self._state.read() as connection:
+            return connection.execute(query).first() is not None
+
     def lines(self, day: str) -> int:
         """Lines of a day's objects that are in the lake."""
         query = sa.select(sa.func.coalesce(sa.func.sum(landed_objects.c.lines), 0)).where(landed_objects.c.day == day)

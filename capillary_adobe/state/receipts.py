@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from capillary_adobe.state.database import State, receipts
-from capillary_adobe.state.day_receipts import ID_BYTES, DayReceipts
+from capillary_adobe.state.day_receipts import EVERY_PLACE, ID_BYTES, DayReceipts
 from capillary_adobe.state.outcomes import Detail, Fate, Route
 
 
@@ -94,16 +94,25 @@ class Receipts:
         found: dict[str, str] = {}
         with self._state.read() as connection:
             for ids, details in connection.execute(query.order_by(t.answered_ms, t.request_id)):
-                for place, detail in details.items():
-                    cause = Detail(*detail).cause
-                    if cause is not None:
-                        start = int(place) * ID_BYTES
-                        found[bytes(ids[start : start + ID_BYTES]).hex()] = cause
+                for place, detail in _by_place(details, len(ids) // ID_BYTES).items():
+                    if detail.cause is not None:
+                        start = place * ID_BYTES
+                        found[bytes(ids[start : start + ID_BYTES]).hex()] = detail.cause
         return found
 
-    def since(self, day: str, moment_ms: int) -> list[Receipt]:
-        """The receipts of a day noted or renewed at or after a moment (epoch ms)."""
-        query = sa.select(receipts).where(receipts.c.day == day, receipts.c.answered_ms >= moment_ms)
+    def entities_of(self, prefix: str) -> int:
+        """How many entities the requests hold whose ids begin like this."""
+        size = sa.func.coalesce(sa.func.sum(sa.func.length(receipts.c.ids)), 0)
+        query = sa.select(size).where(receipts.c.request_id.startswith(prefix, autoescape=True))
+        with self._state.read() as connection:
+            return int(connection.execute(query).scalar_one()) // ID_BYTES
+
+    def sent_since(self, day: str, moment_ms: int) -> list[Receipt]:
+        """What was sent of a day at or after a moment (epoch ms), or had its answer then."""
+        sent = [Route.STREAMING.value, Route.BATCH.value]
+        query = sa.select(receipts).where(
+            receipts.c.day == day, receipts.c.answered_ms >= moment_ms, receipts.c.route.in_(sent)
+        )
         with self._state.read() as connection:
             return [_receipt(dict(row)) for row in connection.execute(query).mappings()]
 
@@ -128,23 +137,38 @@ def _row(receipt: Receipt) -> dict[str, Any]:
         "lost": receipt.lost,
         "ids": bytes.fromhex("".join(receipt.ids)),
         "outcomes": "".join(fate.value for fate in receipt.fates).encode(),
-        "details": {str(place): list(detail) for place, detail in receipt.details.items()},
+        "details": _packed(receipt),
     }
+
+
+def _packed(receipt: Receipt) -> dict[str, list[int | str | None]]:
+    """The details by place; one that all entities share stands once. A dropped batch of a million would else be 160 MB."""
+    shared = set(receipt.details.values())
+    if len(receipt.details) == len(receipt.ids) > 1 and len(shared) == 1:
+        return {EVERY_PLACE: list(shared.pop())}
+    return {str(place): list(detail) for place, detail in receipt.details.items()}
+
+
+def _by_place(details: dict[str, list[Any]], count: int) -> dict[int, Detail]:
+    if EVERY_PLACE in details:
+        return dict.fromkeys(range(count), Detail(*details[EVERY_PLACE]))
+    return {int(place): Detail(*detail) for place, detail in details.items()}
 
 
 def _receipt(row: dict[str, Any]) -> Receipt:
     ids = row["ids"].hex()
+    listed = [ids[start : start + 2 * ID_BYTES] for start in range(0, len(ids), 2 * ID_BYTES)]
     return Receipt(
         request_id=row["request_id"],
         day=row["day"],
         kind=row["kind"],
         target=row["target"],
         route=Route(row["route"]),
-        ids=[ids[start : start + 2 * ID_BYTES] for start in range(0, len(ids), 2 * ID_BYTES)],
+        ids=listed,
         fates=[Fate(letter) for letter in row["outcomes"].decode()],
         answered_ms=row["answered_ms"],
         http_status=row["http_status"],
         aep_id=row["aep_id"],
         lost=row["lost"],
-        details={int(place): Detail(*detail) for place, detail in row["details"].items()},
+        details=_by_place(row["details"], len(listed)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,3 +222,76 @@ def test_a_batch_that_aep_does_not_know_is_sought_for_a_day_and_then_sent_again(
     lane.emulator.faults.clear()
     lane.deliver()
     assert tally(lane.state, lane.batch) == {"accepted": 100}
+
+
+def unnamed(lane: Lane, count: int = 1) -> None:
+    """AEP calls the next batch a success, says that it left out rows, and gives no diagnostics."""
+    bad = lane.batch.column("id").to_pylist()[:count]
+    lane.emulator.demand({"not": {"properties": {"_id": {"enum": bad}}, "required": ["_id"]}})
+    lane.emulator.faults.add(kind="status", status=404, path="/data/foundation/export", times=None)
+
+
+def test_rows_that_aep_does_not_name_wait_for_its_diagnostics_and_nothing_goes_twice(lane: Lane) -> None:
+    unnamed(lane)
+    for _ in range(2):
+        assert lane.deliver(batch_wait_seconds=2).waiting == 100
+    assert tally(lane.state, lane.batch) == {"pending": 100}
+    lane.emulator.faults.clear()
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 99, "rejected": 1}
+    assert len(lane.arrived()) == 99
+
+
+def test_rows_that_aep_never_names_are_left_to_a_person(lane: Lane) -> None:
+    unnamed(lane)
+    lane.deliver(batch_wait_seconds=2)
+    (open_,) = SentBatches(lane.state).open()
+    SentBatches(lane.state).update(open_.external_id, completed_ms=open_.created_ms - 7 * 3_600_000)
+    with pytest.raises(PermanentDeliveryError, match=r"1 of its rows .* aep_refused:unnamed"):
+        lane.deliver()
+    found = status_of(lane.state, lane.batch)
+    assert {(row["status"], row["cause"], row["doubtful"]) for row in found} == {("rejected", "aep_refused:unnamed", 1)}
+    # No run sends them again by itself: most of them are at AEP.
+    assert lane.deliver().sent == 0
+    assert len(lane.arrived()) == 99
+
+
+def test_a_batch_that_keeps_failing_without_a_name_goes_by_streaming(lane: Lane) -> None:
+    lane.emulator.faults.add(kind="batch_status", final="failed", times=2)
+    settings = lane.settings.model_copy(update={"batch_from_entities": 1})
+    sent = work(lane.batch, lane="history")
+    for _ in range(2):
+        with pytest.raises(PermanentDeliveryError, match="names no row"):
+            Delivery(settings, lane.state).deliver(sent, lambda _: None)
+    counts = Delivery(settings, lane.state).deliver(sent, lambda _: None)
+    assert (counts.batches, tally(lane.state, lane.batch)) == ([], {"accepted": 100})
+    assert summary(lane.emulator.base_url)["requests"]["207"] >= 1
+
+
+def test_streaming_on_purpose_gives_up_a_batch_that_is_not_complete(lane: Lane) -> None:
+    left_in_doubt(lane, lane.batch)
+    Delivery(lane.settings, lane.state).deliver(work(lane.batch, lane="history", route="streaming"), lambda _: None)
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+    assert sorted(lane.arrived()) == sorted(lane.batch.column("id").to_pylist())
+    assert SentBatches(lane.state).open() == []
+
+
+def test_a_batch_that_was_begun_and_holds_nothing_is_given_up(lane: Lane) -> None:
+    lane.emulator.faults.add(kind="reset_before", path="/data/foundation/import", method="PUT", times=None)
+    with pytest.raises(TransientDeliveryError):
+        lane.deliver(retry_budget_seconds=0.1)
+    lane.emulator.faults.clear()
+    whole, lane.batch = lane.batch, lane.batch.slice(0, 0)
+    lane.deliver()
+    assert SentBatches(lane.state).open() == []
+    lane.batch = whole
+    lane.deliver()
+    assert tally(lane.state, lane.batch) == {"accepted": 100}
+
+
+def test_all_batches_of_a_run_share_the_time_that_it_waits(lane: Lane) -> None:
+    lane.emulator.faults.add(kind="batch_status", final="queued", times=None)
+    began = time.monotonic()
+    counts = lane.deliver(batch_wait_seconds=2, batch_max_files=1)
+    assert counts.waiting == 100
+    assert time.monotonic() - began < 6

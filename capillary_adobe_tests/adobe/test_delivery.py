@@ -34,6 +34,7 @@ from capillary_adobe_tests.adobe.sending import (
     tally,
     work,
 )
+from capillary_adobe_tests.emulators.platform_client import eventually
 
 SMALL = {"max_request_bytes": 20_000}
 
@@ -201,3 +202,23 @@ def test_the_iterator_of_entities_fails_with_its_own_error(state: State, scripte
         Delivery(settings_for(inlet.environment, **SMALL), state).deliver(failing_work, lambda _: None)
     accepted = {row["id"] for row in status_of(state, entities(100)) if row["status"] == "accepted"}
     assert accepted == set(inlet.taken)
+
+
+def test_a_delivery_that_stopped_for_fear_of_the_settings_does_not_pass_for_done(
+    state: State, scripted: StartInlet
+) -> None:
+    together = once_together(4)
+    batch = entities(400)
+
+    def three_are_refused() -> None:
+        eventually(
+            lambda: len({row["request_id"] for row in status_of(state, batch) if row["status"] == "failed"}) == 3
+        )
+
+    inlet = scripted(*[together(refuse_all())] * 3, together(calling(three_are_refused)), otherwise=take_all)
+    settings = settings_for(inlet.environment, connections=4, **SMALL)
+    with pytest.raises(TransientDeliveryError, match="stays pending"):
+        deliver(settings, state, batch)
+    assert tally(state, batch)["pending"] > 0
+    deliver(settings, state, batch)
+    assert set(tally(state, batch)) == {"accepted", "rejected"}

@@ -160,3 +160,17 @@ def test_without_settings_every_missing_variable_is_named(call: Call) -> None:
     assert answer.exit_code == 1
     assert "ADOBE_CLIENT_ID is missing" in answer.stderr
     assert "Traceback" not in answer.output
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "2099-01-01"])
+def test_a_day_that_is_no_partition_is_one_clear_sentence(call: Call, made: Made, day: str) -> None:
+    answer = call("deliver", "--day", day, **made.settings)
+    assert answer.exit_code == 1
+    assert answer.stderr.strip() == f"Error: {day} is no partition: days go from HISTORY_START to today, UTC."
+
+
+def test_a_dagster_home_that_is_none_is_one_clear_sentence(call: Call, made: Made) -> None:
+    answer = call("deliver", "--day", DAY, **made.settings, DAGSTER_HOME="relative/home")
+    assert answer.exit_code == 1
+    assert "DAGSTER_HOME" in answer.stderr
+    assert "Traceback" not in answer.output

@@ -65,7 +65,7 @@ class Simulated:
         batcher = MicroBatcher(
             self.installation.store, LandedObjects(state), register, load(LandingSettings), date(2026, 1, 1)
         )
-        held = outage_words(Paces(state).look(INLET, NOW[0]))
+        held = outage_words(Paces(state).look(INLET, NOW[0]), NOW[0])
         proposal = batcher.propose("live", self.cursor.lane("live"), int(NOW[0] * 1000), held)
         self.words.append(proposal.words)
         if proposal.batch is None:

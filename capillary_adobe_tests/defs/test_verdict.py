@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,9 +10,10 @@ import pytest
 
 from capillary_adobe.defs.build import REPLAY_JOB, VERDICT_JOB
 from capillary_adobe.defs.delivery_config import DeliveryConfig
+from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import Receipts, SentBatches
+from capillary_adobe.state import MicroBatches, Receipts, SentBatches
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
 from capillary_adobe_tests.defs.test_road import DAY, KEY, sale
@@ -281,3 +283,101 @@ def test_a_dry_run_shows_numbers_and_sends_nothing(installation: Installation, e
     assert summary(emulator.base_url)["accepted"] == 0
     installation.run(DAY, begin="ingestion_status")
     assert summary(emulator.base_url)["accepted"] == 5
+
+
+def batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every delivery by batches, and no run waits for the verdict."""
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
+
+
+def history(installation: Installation, number: int) -> MicroBatchConfig:
+    """A landed export of one sale, as a micro-batch of its own."""
+    key = installation.land(f"history/{DAY}/{number}.jsonl", sale(number))
+    before = f"history/{DAY}/{number - 1}.jsonl" if number > 1 else ""
+    return MicroBatchConfig(batch_id=f"history-{DAY}-{number}", after_key=before, up_to_key=key)
+
+
+def decided(installation: Installation) -> None:
+    """Wait until the sensor has news."""
+    eventually(lambda: isinstance(tick(installation), list))
+
+
+def test_what_fails_with_its_batch_after_the_run_is_sent_by_the_day_as_a_whole(
+    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_by_batch(monkeypatch)
+    emulator.faults.add(kind="batch_status", final="abandoned")
+    installation.run(DAY, batch=history(installation, 1))
+    register = MicroBatches(installation.state)
+    assert register.open_days() == set()
+    decided(installation)
+    read_verdict(installation)
+    assert installation.balance(DAY).delivery["failed"] == 1
+    assert register.open_days() == {DAY}
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "20")
+    installation.run(DAY)
+    assert installation.balance(DAY).delivery["accepted"] == 1
+    assert register.open_days() == set()
+
+
+def test_a_micro_batch_that_finds_anothers_batch_judged_settles_the_day(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_by_batch(monkeypatch)
+    installation.run(DAY, batch=history(installation, 1))
+    decided(installation)
+    installation.run(DAY, batch=history(installation, 2))
+    assert sorted(row["status"] for row in installation.rows(INGESTION_STATUS, DAY)) == ["accepted", "pending"]
+    assert installation.balance(DAY).balanced
+
+
+def test_tables_that_could_not_be_written_are_written_by_the_next_look(
+    installation: Installation, emulator: RunningEmulator, refused: list[str]
+) -> None:
+    log = Path(installation.lake.url) / QUARANTINE.name / "_delta_log"
+    aside = log.with_name("aside")
+    log.rename(aside)
+    log.write_text("no folder")
+    assert "quarantine" in failure_of(read_verdict(installation, raise_on_error=False))
+    log.unlink()
+    aside.rename(log)
+    assert isinstance(tick(installation), list)
+    read_verdict(installation)
+    assert {id_ for id_, told in outcomes(installation).items() if told[0] == "rejected"} == set(refused)
+    assert tick(installation) == "AEP has decided nothing new"
+
+
+def test_a_replay_leaves_a_day_open_that_another_run_has_not_finished(
+    installation: Installation, emulator: RunningEmulator, refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_verdict(installation)
+    emulator.demand(None)
+    installation.land(f"events/{DAY}/11/2.jsonl", sale(99))
+    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
+    emulator.faults.add(kind="reset_before", path="/collection")
+    assert not installation.run(DAY, raise_on_error=False).success
+    replay(installation, CAUSE)
+    assert MicroBatches(installation.state).open_days() == {DAY}
+    assert installation.balance(DAY).delivery["pending"] == 1
+
+
+def test_one_failed_batch_that_cannot_be_fetched_holds_up_no_other(
+    installation: Installation, emulator: RunningEmulator
+) -> None:
+    installation.land(KEY, sale(1), sale(2))
+    installation.run(DAY, until="xdm_events")
+    ids = sorted(row["id"] for row in installation.rows(XDM_EVENTS, DAY))
+    demand_org_in_identity(emulator, ids)
+    installation.land(f"events/{DAY}/11/2.jsonl", sale(3))
+    installation.run(DAY, begin="ingestion_status")
+    validated(emulator)
+    installation.run(DAY, until="xdm_events")
+    demand_org_in_identity(emulator, [row["id"] for row in installation.rows(XDM_EVENTS, DAY)])
+    installation.run(DAY, begin="ingestion_status")
+    validated(emulator)
+    emulator.faults.add(kind="status", status=400, path="/data/foundation/export")
+    assert "400" in failure_of(read_verdict(installation, raise_on_error=False))
+    assert [told[0] for told in outcomes(installation).values()].count("rejected") == 1
+    read_verdict(installation)
+    assert [told[0] for told in outcomes(installation).values()].count("rejected") == 3

@@ -18,11 +18,11 @@ from capillary_adobe.defs.delivery_checks import delivery_evaluations
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts
-from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.lake import Lake, LakeError, Slice
 from capillary_adobe.landing import LandingStore
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import Receipts, SentBatches, State
+from capillary_adobe.state import DaysToSettle, MicroBatches, Receipts, SentBatches, State
 from capillary_adobe.tables import INGESTION_STATUS
 
 NAME = "aep_verdict"
@@ -35,8 +35,7 @@ class _Moved:
 
     reading: Reading = field(default_factory=Reading)
     batches: DeliveryCounts = field(default_factory=DeliveryCounts)
-    days: set[str] = field(default_factory=set)
-    problem: DeliveryError | None = None
+    problem: DeliveryError | LakeError | None = None
 
 
 def build_aep_verdict() -> dg.AssetsDefinition:
@@ -66,8 +65,12 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         with told_plainly():
             settings, tables, database, store = load(AdobeSettings), lake.open(), state.open(), landing.open()
             moved = _look(context, settings, database, adobe)
-            for day in sorted(moved.days):
-                _settle(context, day, tables, database, store)
+            for day in DaysToSettle(database).all():
+                try:
+                    _settle(context, day, tables, database, store)
+                except LakeError as error:
+                    # The day stays noted; the others are written all the same.
+                    moved.problem = moved.problem or error
             if moved.problem is not None:
                 raise moved.problem
             reading = moved.reading
@@ -91,6 +94,10 @@ def build_aep_verdict() -> dg.AssetsDefinition:
 def _look(context: dg.AssetExecutionContext, settings: AdobeSettings, state: State, adobe: AdobeResource) -> _Moved:
     """Read what AEP has decided; what was read before a failure stays read."""
     moved = _Moved()
+    try:
+        adobe.verdict_reader(settings, state).read(moved.reading)
+    except DeliveryError as error:
+        moved.problem = error
     lane = adobe.batch_lane(settings, state, wait_seconds=0)
     for day in sorted({batch.day for batch in SentBatches(state).open() if batch.completed_ms is not None}):
         with state.day_lock(day):
@@ -98,19 +105,16 @@ def _look(context: dg.AssetExecutionContext, settings: AdobeSettings, state: Sta
                 lane.judge_open(day, moved.batches, context.log.info)
             except DeliveryError as error:
                 moved.problem = moved.problem or error
-        moved.days.add(day)
-    try:
-        adobe.verdict_reader(settings, state).read(moved.reading)
-    except DeliveryError as error:
-        moved.problem = moved.problem or error
-    moved.days |= set(moved.reading.by_day)
     return moved
 
 
 def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: State, store: LandingStore) -> None:
     """Write a day's outcomes anew and let its checks say so, as a run of the day would."""
     with state.day_lock(day):
-        write_outcomes(tables, state, Slice(day))
+        written = write_outcomes(tables, state, Slice(day))
+    if written.forsaken:
+        # The runs that had sent them are done; the sensor asks for the day as a whole.
+        MicroBatches(state).open_day(day, 0)
     account = Accounts(store, tables, state).balance(day, count_unread=False)
     causes = refused_by_cause(state, day)
     for evaluation in delivery_evaluations(day, account, Receipts(state).of_day(day), causes):

@@ -22,7 +22,7 @@ from capillary_adobe.defs.shown import counts, definition_metadata, preview, sam
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import MicroBatches, Outcome, Receipts, State
+from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, State
 from capillary_adobe.tables import INGESTION_STATUS, TABLES, XDM_EVENTS
 
 NAME = INGESTION_STATUS.name
@@ -36,6 +36,7 @@ class _Sent:
 
     counts: DeliveryCounts
     rows: int = 0
+    to_send: int = 0
     plan: Plan | None = None
     reopened: int = 0
     others_moved: int = 0
@@ -79,9 +80,9 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
                 for table in TABLES:
                     tables.tidy(table, part.day)
             seconds = time.perf_counter() - started
-            if sent.plan is None:
-                _finish(MicroBatches(database), part)
             account = Accounts(landing.open(), tables, database).balance(part.day, count_unread=False)
+            if sent.plan is None and not config.reopen_cause and not sent.to_send:
+                _finish(database, part, account)
             causes = refused_by_cause(database, part.day)
             return dg.MaterializeResult(
                 metadata={
@@ -126,10 +127,13 @@ def _deliver(
         sent.plan = draw(settings, state, work)
     else:
         try:
-            sent.counts = adobe.delivery(settings, state).deliver(work, context.log.info)
+            adobe.delivery(settings, state).deliver(work, context.log.info, sent.counts)
         except DeliveryError as error:
             failure = error
-    sent.rows = write_outcomes(tables, state, part)
+    written = write_outcomes(tables, state, part)
+    sent.rows, sent.to_send = written.rows, written.to_send
+    if written.forsaken and not config.dry_run:
+        MicroBatches(state).open_day(part.day, 0)
     if only is not None:
         sent.others_moved = len(moved_since(state, part.day, began_ms) - only)
     if failure is not None:
@@ -137,11 +141,16 @@ def _deliver(
     return sent
 
 
-def _finish(batches: MicroBatches, part: Slice) -> None:
-    if part.batch_id is None:
-        batches.finish_day(part.day)
-    else:
+def _finish(state: State, part: Slice, account: Balance) -> None:
+    """Nothing of the slice is left to send: note its micro-batches as done, so that the sensor asks no more.
+
+    A run of this asset alone says nothing of a whole day whose earlier stages have died.
+    """
+    batches = MicroBatches(state)
+    if part.batch_id is not None:
         batches.finish(part.batch_id)
+    elif account.balanced and not LandedObjects(state).half_read(part.day):
+        batches.finish_day(part.day)
 
 
 def _sent_numbers(sent: _Sent, seconds: float) -> dict[str, Any]:
