@@ -179,7 +179,7 @@ class AdobeSettings(TenantSettings):
         default=1_000_000, ge=20_000, le=1_048_576, description="Size of one request; AEP refuses more than 1 MB."
     )
     connections: int = Field(default=4, ge=1, le=64, description="Requests in flight at once.")
-    timeout_seconds: float = Field(default=60, gt=0, description="Longest wait for one answer.")
+    timeout_seconds: float = Field(default=60, gt=0, description="Longest silence while an answer is awaited.")
     retry_budget_seconds: float = Field(
         default=120,
         ge=0,
@@ -222,7 +222,7 @@ class AdobeSettings(TenantSettings):
     batch_wait_seconds: float = Field(
         default=300,
         ge=0,
-        description="How long a run waits for AEP to ingest a batch; later the verdict is read by `verdict_sensor`.",
+        description="How long a run waits in all for its batches; later the verdict is read by `verdict_sensor`.",
     )
 
     @computed_field

@@ -62,10 +62,8 @@ class Batch:
     external_id: str | None = None
     created_ms: int = 0
     failed_records: int | None = None
-    records: int | None = None
     errors: tuple[tuple[str, str, int | None], ...] = ()
     successor: str | None = None
-    flow_id: str | None = None
 
 
 class Catalog:
@@ -105,14 +103,6 @@ class Catalog:
             if batch.batch_id not in seen:
                 seen.add(batch.batch_id)
                 yield batch
-
-    def dataset_exists(self, dataset_id: str) -> bool:
-        """Whether the sandbox holds the dataset."""
-        try:
-            body = json_of(self._platform.call("GET", f"{_ROOT}/dataSets/{segment(dataset_id)}"))
-        except NotThere:
-            return False
-        return type(body) is dict and bool(body)
 
     def _one(self, batch_id: str) -> Batch | None:
         try:
@@ -157,11 +147,8 @@ def _batch(batch_id: str, entry: dict[str, Any]) -> Batch:
         failed_records=_first(
             metrics, "failedRecordCount", "invalidRecordCount", or_else=entry.get("failedRecordCount")
         ),
-        # Not `recordsSize` of streaming: whether it counts records or bytes is not published.
-        records=_first(metrics, "inputRecordCount", or_else=entry.get("recordCount")),
         errors=tuple(_errors(entry.get("errors"))),
         successor=_tag(tags, "acp_successor"),
-        flow_id=_tag(tags, "flowId"),
     )
 
 
