@@ -24,6 +24,9 @@ lint: .venv/installed-to-develop ## style, format and types
 bench: .venv/installed-to-develop ## the figures of the road, measured on this machine
 	@$(BIN)/python -m bench.road
 	@$(BIN)/python -m bench.mapping_forms
+	@$(BIN)/python -m bench.batch_forms
+	@$(BIN)/python -m bench.soak
+	@$(BIN)/python -m bench.quota
 
 clean: ## remove what can be made again; .data stays, it may hold landed events
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

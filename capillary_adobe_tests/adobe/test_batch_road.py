@@ -114,6 +114,8 @@ def test_no_fault_of_an_upload_loses_or_repeats_a_row(road: Road, tmp_path: Path
     road.api.complete(batch_id)
     batch = road.final(batch_id)
     assert (batch.stage, batch.failed_records) == (Stage.GOOD, 0)
+    arrived = requests.get(f"{road.emulator.base_url}/summary.json", timeout=10).json()
+    assert (arrived["distinct"], arrived["duplicates"]) == (size, 0)
 
 
 def test_a_batch_is_given_up_once_and_for_all(road: Road) -> None:

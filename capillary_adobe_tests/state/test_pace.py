@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -257,8 +257,7 @@ def test_those_who_wait_for_a_breaker_go_on_when_it_closes(state: State) -> None
         pacer.failed("503")
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(pacer.take, 1, threading.Event(), time.monotonic() + LONG) for _ in range(2)]
-        time.sleep(0.3)
-        assert not any(turn.done() for turn in waiting)
+        assert wait(waiting, timeout=0.3).done == set()
         Pacer(state, "streaming", Limits(0, 0), "live").answered()
         began = time.monotonic()
         assert all(turn.result(timeout=10) for turn in waiting)
