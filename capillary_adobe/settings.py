@@ -179,7 +179,11 @@ class AdobeSettings(TenantSettings):
         default=1_000_000, ge=20_000, le=1_048_576, description="Size of one request; AEP refuses more than 1 MB."
     )
     connections: int = Field(default=4, ge=1, le=64, description="Requests in flight at once.")
-    timeout_seconds: float = Field(default=60, gt=0, description="Longest silence while an answer is awaited.")
+    timeout_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="Longest wait for one answer: of the inlet to its last byte, of others each silence within it.",
+    )
     retry_budget_seconds: float = Field(
         default=120,
         ge=0,

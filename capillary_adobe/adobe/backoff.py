@@ -16,6 +16,8 @@ import requests
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from capillary_adobe.adobe.bodies import Answer
+
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _LARGEST_BODY = 64 * 1024
@@ -39,7 +41,7 @@ class Backoff:
         return not self._stopping.wait(seconds)
 
 
-def asked_wait(answer: requests.Response) -> float | None:
+def asked_wait(answer: requests.Response | Answer) -> float | None:
     """Seconds that AEP asks to wait: `Retry-After` in either of its forms, or `retryAfterMs` in the body.
 
     0 and what is neither ask for nothing. Profile's 429 is an array of objects whose numbers are texts

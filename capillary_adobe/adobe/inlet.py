@@ -8,6 +8,7 @@ Source: experienceleague.adobe.com/docs/experience-platform/ingestion/tutorials/
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import requests
 from capillary_adobe.adobe.answers import read_items, words_of
 from capillary_adobe.adobe.backoff import Backoff, asked_wait
 from capillary_adobe.adobe.bearer import Bearer
+from capillary_adobe.adobe.bodies import Answer, whole
 from capillary_adobe.adobe.errors import (
     NO_ANSWER,
     DeliveryError,
@@ -139,7 +141,7 @@ class Inlet:
         self._stop(request, ledger)
         return None
 
-    def _post(self, request: Request, ledger: Ledger) -> requests.Response | None:
+    def _post(self, request: Request, ledger: Ledger) -> Answer | None:
         """Send a request, once more with a fresh token if the first is refused; None where no answer came."""
         token = self._token.value()
         answer = self._send_once(request, token, ledger)
@@ -147,7 +149,7 @@ class Inlet:
             answer = self._send_once(request, self._token.value(stale=token), ledger)
         return answer
 
-    def _send_once(self, request: Request, token: str, ledger: Ledger) -> requests.Response | None:
+    def _send_once(self, request: Request, token: str, ledger: Ledger) -> Answer | None:
         if request.in_doubt:
             request.lost += 1
         if request.in_doubt or not request.opened:
@@ -156,7 +158,8 @@ class Inlet:
         # Until there is an answer, and for good where there is none.
         request.in_doubt = True
         try:
-            answer = self._session().post(
+            deadline = time.monotonic() + self._settings.timeout_seconds
+            response = self._session().post(
                 self._settings.batch_url,
                 data=self._envelope.body(request.messages),
                 headers={
@@ -168,7 +171,9 @@ class Inlet:
                 auth=Bearer(token),
                 timeout=self._settings.timeout_seconds,
                 allow_redirects=False,
+                stream=True,
             )
+            answer = whole(response, deadline)
         except requests.RequestException as error:
             # The answer is lost, the messages may have arrived: they go again under the same ids.
             request.words = f"No answer from AEP ({type(error).__name__})"
@@ -184,7 +189,7 @@ class Inlet:
             session = self._local.session = requests.Session()
         return session
 
-    def _tell_pacer(self, request: Request, answer: requests.Response | None) -> None:
+    def _tell_pacer(self, request: Request, answer: Answer | None) -> None:
         if answer is None:
             self._pacer.failed(request.words)
             return
@@ -195,7 +200,7 @@ class Inlet:
         else:
             self._pacer.answered()
 
-    def _read(self, request: Request, answer: requests.Response, ledger: Ledger, backoff: Backoff) -> Request | None:
+    def _read(self, request: Request, answer: Answer, ledger: Ledger, backoff: Backoff) -> Request | None:
         items = read_items(answer.content, len(request.messages))
         if items is None:
             request.in_doubt = True
@@ -211,9 +216,7 @@ class Inlet:
         rest.words = "AEP took only a part of the request"
         return self._repeat(rest, ledger, backoff, answer)
 
-    def _repeat(
-        self, request: Request, ledger: Ledger, backoff: Backoff, answer: requests.Response | None
-    ) -> Request | None:
+    def _repeat(self, request: Request, ledger: Ledger, backoff: Backoff, answer: Answer | None) -> Request | None:
         if backoff.wait(asked_wait(answer) if answer is not None else None):
             return request
         self._give_up(request, ledger)
@@ -241,7 +244,7 @@ class Inlet:
         fate = Fate.UNKNOWN if request.in_doubt else Fate.FAILED
         _settle_alike(request, ledger, fate, "AEP refused the whole request.", error)
 
-    def _split(self, request: Request, answer: requests.Response, ledger: Ledger) -> None:
+    def _split(self, request: Request, answer: Answer, ledger: Ledger) -> None:
         """Send the halves on their own, down to the one message that AEP refuses."""
         too_large = answer.status_code == _TOO_LARGE
         if len(request.messages) == 1:

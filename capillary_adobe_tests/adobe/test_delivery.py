@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -222,3 +223,14 @@ def test_a_delivery_that_stopped_for_fear_of_the_settings_does_not_pass_for_done
     assert tally(state, batch)["pending"] > 0
     deliver(settings, state, batch)
     assert set(tally(state, batch)) == {"accepted", "rejected"}
+
+
+def test_an_answer_that_trickles_is_not_waited_for_to_its_end(tmp_path: Path, state: State) -> None:
+    with RunningEmulator(tmp_path / "aep") as emulator:
+        emulator.faults.add(kind="slow_body", path="/collection", seconds=30)
+        began = time.monotonic()
+        counts = deliver(settings_for(emulator.environment, timeout_seconds=0.5), state, entities(5))
+        assert time.monotonic() - began < 10
+    assert counts.outcomes == {"accepted": 5}
+    # Its beginning had come, and what it would have said is not known.
+    assert {row["doubtful"] for row in status_of(state, entities(5))} == {1}
