@@ -35,6 +35,8 @@ from capillary_adobe.state import (
 # Records noted in one row and one transaction; a failed batch may hold a million.
 _RECORDS_AT_ONCE = 1000
 _DAY_MS = 86_400_000
+# AEP's clock and ours; an old verdict taken for a new one costs a replay, a new one taken for an old one would be lost.
+_CLOCKS_APART_MS = 120_000
 _HEX = frozenset("0123456789abcdef")
 _ID_LENGTH = 64
 
@@ -57,7 +59,15 @@ class Reading:
 class VerdictReader:
     """Reads the failed batches of the events dataset, each of them once."""
 
-    def __init__(self, dataset_id: str, days: int, state: State, platform: Platform) -> None:
+    def __init__(
+        self,
+        dataset_id: str,
+        days: int,
+        state: State,
+        platform: Platform,
+        clocks_apart_ms: int = _CLOCKS_APART_MS,
+    ) -> None:
+        self._clocks_apart_ms = clocks_apart_ms
         self._dataset_id = dataset_id
         self._max_age_days = days
         self._days = DaysToSettle(state)
@@ -116,7 +126,11 @@ class VerdictReader:
         days = self._claims.days_of([id_ for id_ in refused if id_ is not None])
         ours = sorted((day, id_) for id_, day in days.items() if id_ not in noted)
         for day, of_day in groupby(ours, key=lambda pair: pair[0]):
-            ids = [id_ for _, id_ in of_day]
+            replayed = self._receipts.replayed(day)
+            # A batch from before a replay judges what was sent before it: an entity that was sent twice has two verdicts.
+            ids = [id_ for _, id_ in of_day if replayed.get(id_, 0) <= batch.created_ms + self._clocks_apart_ms]
+            if not ids:
+                continue
             details = {place: refused[id_] for place, id_ in enumerate(ids)}
             self._days.mark(day)
             self._receipts.record(

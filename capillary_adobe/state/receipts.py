@@ -100,6 +100,15 @@ class Receipts:
                         found[bytes(ids[start : start + ID_BYTES]).hex()] = detail.cause
         return found
 
+    def replayed(self, day: str) -> dict[str, int]:
+        """When each entity of a day that was opened again was so last, epoch ms."""
+        query = sa.select(receipts).where(receipts.c.day == day, receipts.c.route == Route.REPLAY.value)
+        with self._state.read() as connection:
+            rows = [
+                _receipt(dict(row)) for row in connection.execute(query.order_by(receipts.c.answered_ms)).mappings()
+            ]
+        return {id_: row.answered_ms for row in rows for id_ in row.ids}
+
     def entities_of(self, prefix: str) -> int:
         """How many entities the requests hold whose ids begin like this."""
         size = sa.func.coalesce(sa.func.sum(sa.func.length(receipts.c.ids)), 0)

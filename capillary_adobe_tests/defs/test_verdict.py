@@ -8,6 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.token import shared_token
+from capillary_adobe.adobe.verdict import Reading, VerdictReader
 from capillary_adobe.defs.build import REPLAY_JOB, VERDICT_JOB
 from capillary_adobe.defs.delivery_config import DeliveryConfig
 from capillary_adobe.defs.microbatch import MicroBatchConfig
@@ -381,3 +384,21 @@ def test_one_failed_batch_that_cannot_be_fetched_holds_up_no_other(
     assert [told[0] for told in outcomes(installation).values()].count("rejected") == 1
     read_verdict(installation)
     assert [told[0] for told in outcomes(installation).values()].count("rejected") == 3
+
+
+@pytest.mark.parametrize(("clocks_apart_ms", "now"), [(-60_000, "accepted"), (60_000, "rejected")])
+def test_a_verdict_from_before_a_replay_says_nothing_of_what_was_sent_after(
+    installation: Installation, emulator: RunningEmulator, refused: list[str], clocks_apart_ms: int, now: str
+) -> None:
+    read_verdict(installation)
+    emulator.demand(None)
+    replay(installation, CAUSE)
+    with installation.state.begin() as connection:
+        # The failed batch's twin comes in sight: its entities were sent twice for a lost answer.
+        connection.exec_driver_sql("DELETE FROM read_batches")
+        connection.exec_driver_sql("UPDATE receipts SET request_id = 'verdict/twin' WHERE route = 'verdict'")
+    settings = load(AdobeSettings)
+    platform = Platform(settings, shared_token(settings))
+    VerdictReader(settings.events_dataset_id, 7, installation.state, platform, clocks_apart_ms).read(Reading())
+    known = Receipts(installation.state).of_day(DAY).known(refused)
+    assert {one.outcome.value for one in known if one is not None} == {now}
