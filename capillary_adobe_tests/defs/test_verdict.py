@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -11,16 +10,15 @@ import pytest
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.adobe.verdict import Reading, VerdictReader
-from capillary_adobe.defs.build import REPLAY_JOB, VERDICT_JOB
+from capillary_adobe.defs.build import REPLAY_JOB
 from capillary_adobe.defs.delivery_config import DeliveryConfig
-from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import MicroBatches, Receipts, SentBatches
+from capillary_adobe.state import MicroBatches, Receipts
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
 from capillary_adobe_tests.defs.test_road import DAY, KEY, sale
-from capillary_adobe_tests.emulators.platform_client import eventually
+from capillary_adobe_tests.defs.verdicts import check_of, numbers, outcomes, read_verdict, replay, tick, validated
 
 CAUSE = "aep_wrong_pattern:/identityMap/capillaryCustomerId/*/id"
 
@@ -34,56 +32,6 @@ def demand_org_in_identity(emulator: RunningEmulator, ids: list[str]) -> None:
             "then": {"properties": {"identityMap": {"properties": {"capillaryCustomerId": identity}}}},
         }
     )
-
-
-def validated(emulator: RunningEmulator) -> None:
-    """Wait until AEP has validated what it took."""
-    eventually(lambda: summary(emulator.base_url)["awaiting_validation"] == 0)
-
-
-def tick(installation: Installation) -> list[dg.RunRequest] | str:
-    """A tick of the sensor: what it asks for, or why nothing."""
-    definitions = installation.definitions
-    with dg.build_sensor_context(
-        instance=installation.instance,
-        resources=installation.resources,
-        repository_def=definitions.get_repository_def(),
-    ) as context:
-        result = definitions.resolve_sensor_def("verdict_sensor").evaluate_tick(context)
-    return list(result.run_requests or []) or (result.skip_message or "")
-
-
-def read_verdict(installation: Installation, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
-    job = installation.definitions.resolve_job_def(VERDICT_JOB)
-    return job.execute_in_process(instance=installation.instance, raise_on_error=raise_on_error)
-
-
-def replay(installation: Installation, cause: str, *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
-    job = installation.definitions.resolve_job_def(REPLAY_JOB)
-    config = dg.RunConfig(ops={INGESTION_STATUS.name: DeliveryConfig(reopen_cause=cause)})
-    return job.execute_in_process(
-        instance=installation.instance, partition_key=DAY, run_config=config, raise_on_error=raise_on_error
-    )
-
-
-def numbers(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    (event,) = [event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey(asset)]
-    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
-
-
-def check_of(installation: Installation, name: str) -> dg.AssetCheckEvaluation:
-    """The last word of a check on the day."""
-    key = dg.AssetCheckKey(dg.AssetKey(INGESTION_STATUS.name), name)
-    record = installation.instance.get_latest_asset_check_evaluation_record(key)
-    assert record is not None
-    found = record.event.dagster_event.event_specific_data  # pyright: ignore[reportOptionalMemberAccess]
-    assert isinstance(found, dg.AssetCheckEvaluation)
-    assert found.partition == DAY
-    return found
-
-
-def outcomes(installation: Installation) -> dict[str, tuple[str, str | None]]:
-    return {row["id"]: (row["status"], row["cause"]) for row in installation.rows(INGESTION_STATUS, DAY)}
 
 
 @pytest.fixture
@@ -202,22 +150,6 @@ def test_a_replay_of_a_cause_that_nobody_has_moves_nothing(installation: Install
     assert outcomes(installation) == before
 
 
-def test_a_batch_that_aep_judges_later_is_settled_without_a_run_of_the_day(
-    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
-    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
-    installation.land(KEY, *(sale(number) for number in range(1, 6)))
-    found = numbers(installation.run(DAY), INGESTION_STATUS.name)
-    assert (found["sent"], found["waiting_at_aep"], found["day_open"]) == (5, 5, 5)
-    eventually(lambda: isinstance(tick(installation), list))
-    read_verdict(installation)
-    assert installation.balance(DAY).delivery["accepted"] == 5
-    assert check_of(installation, "everything_is_delivered").passed
-    assert SentBatches(installation.state).open() == []
-    assert summary(emulator.base_url)["accepted"] == 5
-
-
 def test_without_the_right_to_read_batches_the_tick_says_so(
     installation: Installation, emulator: RunningEmulator
 ) -> None:
@@ -257,20 +189,6 @@ def test_a_dry_run_of_a_replay_opens_nothing(
     assert {id_ for id_, told in outcomes(installation).items() if told[0] == "rejected"} == set(refused)
 
 
-def test_a_batch_that_is_stuck_is_news_once(
-    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
-    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
-    emulator.faults.add(kind="batch_status", final="stalled")
-    installation.land(KEY, sale(1))
-    installation.run(DAY)
-    eventually(lambda: isinstance(tick(installation), list))
-    assert "gave up on batch" in failure_of(read_verdict(installation, raise_on_error=False))
-    assert tick(installation) == "AEP has decided nothing new"
-    assert installation.balance(DAY).delivery["pending"] == 1
-
-
 def test_a_dry_run_shows_numbers_and_sends_nothing(installation: Installation, emulator: RunningEmulator) -> None:
     installation.land(KEY, *(sale(number) for number in range(1, 6)))
     installation.run(DAY, until="xdm_events")
@@ -286,53 +204,6 @@ def test_a_dry_run_shows_numbers_and_sends_nothing(installation: Installation, e
     assert summary(emulator.base_url)["accepted"] == 0
     installation.run(DAY, begin="ingestion_status")
     assert summary(emulator.base_url)["accepted"] == 5
-
-
-def batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every delivery by batches, and no run waits for the verdict."""
-    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
-    monkeypatch.setenv("ADOBE_BATCH_FROM_ENTITIES", "1")
-
-
-def history(installation: Installation, number: int) -> MicroBatchConfig:
-    """A landed export of one sale, as a micro-batch of its own."""
-    key = installation.land(f"history/{DAY}/{number}.jsonl", sale(number))
-    before = f"history/{DAY}/{number - 1}.jsonl" if number > 1 else ""
-    return MicroBatchConfig(batch_id=f"history-{DAY}-{number}", after_key=before, up_to_key=key)
-
-
-def decided(installation: Installation) -> None:
-    """Wait until the sensor has news."""
-    eventually(lambda: isinstance(tick(installation), list))
-
-
-def test_what_fails_with_its_batch_after_the_run_is_sent_by_the_day_as_a_whole(
-    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch_by_batch(monkeypatch)
-    emulator.faults.add(kind="batch_status", final="abandoned")
-    installation.run(DAY, batch=history(installation, 1))
-    register = MicroBatches(installation.state)
-    assert register.open_days() == set()
-    decided(installation)
-    read_verdict(installation)
-    assert installation.balance(DAY).delivery["failed"] == 1
-    assert register.open_days() == {DAY}
-    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "20")
-    installation.run(DAY)
-    assert installation.balance(DAY).delivery["accepted"] == 1
-    assert register.open_days() == set()
-
-
-def test_a_micro_batch_that_finds_anothers_batch_judged_settles_the_day(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch_by_batch(monkeypatch)
-    installation.run(DAY, batch=history(installation, 1))
-    decided(installation)
-    installation.run(DAY, batch=history(installation, 2))
-    assert sorted(row["status"] for row in installation.rows(INGESTION_STATUS, DAY)) == ["accepted", "pending"]
-    assert installation.balance(DAY).balanced
 
 
 def test_tables_that_could_not_be_written_are_written_by_the_next_look(
