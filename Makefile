@@ -13,8 +13,11 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 run: .venv/installed-to-run ## start everything on this machine and say where it is
 	@exec $(BIN)/capillary-adobe demo
 
-test: .venv/installed-to-develop ## the tests
-	@$(BIN)/pytest
+# More than a small machine has cores: many tests wait for a server most of their time. One file stays with one worker.
+WORKERS ?= 3
+
+test: .venv/installed-to-develop ## the tests; `make test WORKERS=0` runs one after another
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: .venv/installed-to-develop ## style, format and types
 	@$(BIN)/ruff check
