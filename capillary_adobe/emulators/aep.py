@@ -26,10 +26,12 @@ from capillary_adobe.emulators.control import Control
 from capillary_adobe.emulators.demands import Demands
 from capillary_adobe.emulators.fault_layer import FaultLayer
 from capillary_adobe.emulators.faults import Faults
-from capillary_adobe.emulators.gateway import PREFIX
+from capillary_adobe.emulators.gateway import BEHIND
 from capillary_adobe.emulators.ims import IdentityService, Tokens
 from capillary_adobe.emulators.platform_api import Platform
 from capillary_adobe.emulators.running import BackgroundServer, serve
+from capillary_adobe.emulators.sandboxes import Sandboxes
+from capillary_adobe.emulators.targets import Targets
 from capillary_adobe.emulators.tenant import Tenant
 
 __all__ = ["Behaviour", "RunningEmulator", "Tenant", "build_app", "serve"]
@@ -40,23 +42,27 @@ _AS_DOCUMENTED = Behaviour()
 class Emulation:
     """The application and the handles of it that are not spoken to over HTTP."""
 
-    def __init__(self, tenant: Tenant, store: Path, behaviour: Behaviour) -> None:
+    def __init__(self, tenant: Tenant, store: Path, behaviour: Behaviour, *, empty: bool = False) -> None:
         self.faults = Faults()
-        self.demands = Demands(tenant)
+        self._sandboxes = Sandboxes(tenant, store, empty=empty)
+        targets = Targets(self._sandboxes)
+        self.demands = Demands(tenant, behaviour, targets)
         tokens = Tokens(tenant, behaviour.token_seconds)
         ims = IdentityService(tenant, behaviour, tokens)
         accepted = AcceptedEntities(store)
-        collection = Collection(tenant, behaviour, tokens, accepted)
-        self._platform = Platform(tenant, store, behaviour, tokens, accepted, self.demands, self.faults)
+        collection = Collection(tenant, behaviour, targets, tokens, accepted)
+        self._platform = Platform(
+            tenant, self._sandboxes, targets, store, behaviour, tokens, accepted, self.demands, self.faults
+        )
         gateway = self._platform.gateway
-        console = Console(tenant, accepted, collection, ims, gateway)
+        console = Console(tenant, accepted, collection, ims, gateway, targets, self._platform.violations)
         answers = {"/ims/": ims.answers, "/collection/": collection.answers, "/data/": gateway.answers}
         self.app = Starlette(
             routes=[
                 Route("/ims/token/v3", ims.token, methods=["POST"]),
                 Route("/collection/batch/{inlet}", collection.batch, methods=["POST"]),
                 Route("/collection/{inlet}", collection.single, methods=["POST"]),
-                Mount(PREFIX, gateway),
+                Mount(BEHIND, gateway),
                 Route("/", console.page),
                 Route("/accepted.json", console.accepted),
                 Route("/summary.json", console.summary),
@@ -69,6 +75,7 @@ class Emulation:
 
     @asynccontextmanager
     async def _store_open(self, _app: Starlette) -> AsyncIterator[None]:
+        self._sandboxes.open()
         self._platform.open()
         try:
             yield
@@ -76,23 +83,34 @@ class Emulation:
             self._platform.close()
 
 
-def build_app(tenant: Tenant, store: Path, behaviour: Behaviour = _AS_DOCUMENTED) -> Starlette:
-    """The emulator as an application. What it accepts goes to `store`, which it opens when it starts to serve."""
-    return Emulation(tenant, store, behaviour).app
+def build_app(tenant: Tenant, store: Path, behaviour: Behaviour = _AS_DOCUMENTED, *, empty: bool = False) -> Starlette:
+    """The emulator as an application. What it accepts goes to `store`, which it opens when it starts to serve.
+
+    In an `empty` one nothing has been set up.
+    """
+    return Emulation(tenant, store, behaviour, empty=empty).app
 
 
 class RunningEmulator:
     """The emulator on this machine while the context lasts.
 
     `environment` holds the variables a client needs. The store outlives the context: another emulator on the same store
-    and, if wanted, the same port goes on where this one stopped. `faults` lets things go wrong.
+    and, if wanted, the same port goes on where this one stopped. `faults` lets things go wrong. In an `empty` one nothing
+    has been set up.
     """
 
     def __init__(
-        self, store: Path, tenant: Tenant | None = None, behaviour: Behaviour = _AS_DOCUMENTED, port: int = 0
+        self,
+        store: Path,
+        tenant: Tenant | None = None,
+        behaviour: Behaviour = _AS_DOCUMENTED,
+        port: int = 0,
+        *,
+        empty: bool = False,
     ) -> None:
         self.tenant = tenant or Tenant.demo()
-        emulation = Emulation(self.tenant, store, behaviour)
+        self._empty = empty
+        emulation = Emulation(self.tenant, store, behaviour, empty=empty)
         self.faults = emulation.faults
         self._demands = emulation.demands
         self._server = BackgroundServer(emulation.app, port)
@@ -103,7 +121,7 @@ class RunningEmulator:
 
     def __enter__(self) -> Self:
         self.base_url = self._server.__enter__().base_url
-        self.environment = self.tenant.environment(self.base_url)
+        self.environment = self.tenant.environment(self.base_url, empty=self._empty)
         return self
 
     def __exit__(

@@ -25,20 +25,23 @@ _AUTHORIZATION_PROBLEM = "https://ns.adobe.com/adobecloud/problem/data-collectio
 
 
 class Answers:
-    """Writes the answers of one inlet."""
+    """Writes the answers of the inlets."""
 
-    def __init__(self, inlet_id: str, shape: AnswerShape) -> None:
-        self._inlet_id = inlet_id
+    def __init__(self, shape: AnswerShape) -> None:
         self._shape: AnswerShape = shape
         self._serial = itertools.count(1)
 
-    def accepted(self, received_ms: int) -> Response:
+    def accepted(self, inlet_id: str, received_ms: int) -> Response:
         """A single message was taken."""
         xaction_id = self._transaction(received_ms)
-        return json_response(200, {"inletId": self._inlet_id, "xactionId": xaction_id, "receivedTimeMs": received_ms})
+        return json_response(200, {"inletId": inlet_id, "xactionId": xaction_id, "receivedTimeMs": received_ms})
 
     def batch(
-        self, received_ms: int, outcomes: Sequence[Refusal | None], left_out: Collection[int] = frozenset()
+        self,
+        inlet_id: str,
+        received_ms: int,
+        outcomes: Sequence[Refusal | None],
+        left_out: Collection[int] = frozenset(),
     ) -> Response:
         """Several messages were taken or refused: for each, in order, its refusal or None.
 
@@ -47,7 +50,7 @@ class Answers:
         batch_id = self._transaction(received_ms)
         items = _items(self._shape, batch_id, outcomes)
         content = {
-            "inletId": self._inlet_id,
+            "inletId": inlet_id,
             "batchId": batch_id,
             "receivedTimeMs": received_ms,
             "responses": [item for place, item in enumerate(items) if place not in left_out],
@@ -58,13 +61,13 @@ class Answers:
         """A single message, or a request as a whole, is no XDM message."""
         return problem(400, "Invalid XDM Message Format", text)
 
-    def unauthorized(self, status: int, text: str) -> Response:
+    def unauthorized(self, inlet_id: str, status: int, text: str) -> Response:
         """The token is missing or does not count; in this body the status is a string."""
         content = {
             "type": _AUTHORIZATION_PROBLEM,
             "status": str(status),
             "title": "Authorization",
-            "report": {"message": f"[{self._inlet_id}] {text}"},
+            "report": {"message": f"[{inlet_id}] {text}"},
         }
         return json_response(status, content)
 

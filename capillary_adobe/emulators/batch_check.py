@@ -79,10 +79,15 @@ class BatchCheck:
             return Verdict(0, 0, size, 0, len(files), ingest=False, errors=[_EMPTY])
         ingest = findings.failed * 100 <= findings.rows * batch.error_percent
         errors = findings.errors(findings.rows - findings.failed if ingest else 0)
-        return Verdict(findings.rows, findings.failed, size, findings.staged_bytes, len(files), ingest, errors)
+        categories = dict(findings.categories)
+        return Verdict(
+            findings.rows, findings.failed, size, findings.staged_bytes, len(files), ingest, errors, categories
+        )
 
     def _row_faults(self, batch: Batch, row: Row) -> list[Violation]:
-        return [] if row.entity is None else self._demands.violations(batch.dataset_id, "batch", row.entity)
+        if row.entity is None:
+            return []
+        return self._demands.violations(batch.dataset_id, "batch", row.entity, batch.completed_ms or batch.updated_ms)
 
 
 class _Findings:
@@ -94,6 +99,7 @@ class _Findings:
         self._conversion = NumberedFiles(folder.row_errors, "conversion_errors_{}.json", records_per_file)
         self._staged = folder.staged.open("wb")
         self._kinds: Counter[str] = Counter()
+        self.categories: Counter[str] = Counter()
         self.staged_bytes = 0
         self.rows = 0
         self.failed = 0
@@ -119,6 +125,7 @@ class _Findings:
             )
         elif faults:
             self._kinds.update({fault.row_code for fault in faults})
+            self.categories.update(fault.category for fault in faults)
             self._failed_row(
                 self._conversion,
                 row.entity,

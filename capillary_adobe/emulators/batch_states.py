@@ -25,7 +25,9 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the check of a batch found: the rows, and the final status with its reasons if it is a bad one."""
+    """What the check of a batch found: the rows, the final status with its reasons if it is a bad one, and what was
+    broken how often, by category.
+    """
 
     rows: int
     failed_rows: int
@@ -34,6 +36,7 @@ class Verdict:
     files: int
     ingest: bool
     errors: list[dict[str, Any]]
+    categories: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from capillary_adobe.emulators.behaviour import Allowance, Behaviour
 from capillary_adobe.emulators.faults import Faults
 from capillary_adobe.emulators.gateway import gateway_error, service_error
 from capillary_adobe.emulators.promotion import Promotion
+from capillary_adobe.emulators.sandboxes import resources_of
+from capillary_adobe.emulators.targets import Targets
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import json_response, media_type, read_body
 
@@ -36,10 +38,16 @@ class Batches:
     """Creates batches and acts on them."""
 
     def __init__(
-        self, tenant: Tenant, behaviour: Behaviour, batches: BatchStore, promotion: Promotion, faults: Faults
+        self,
+        tenant: Tenant,
+        behaviour: Behaviour,
+        targets: Targets,
+        batches: BatchStore,
+        promotion: Promotion,
+        faults: Faults,
     ) -> None:
         self._tenant = tenant
-        self._datasets = tenant.datasets()
+        self._targets = targets
         self._batches = batches
         self._promotion = promotion
         self._faults = faults
@@ -55,7 +63,7 @@ class Batches:
         if body is None:
             return service_error(413, f"The body is larger than {_MAX_BODY_BYTES} bytes")
         try:
-            batch = self._new_batch(body)
+            batch = self._new_batch(body, resources_of(request).sandbox)
         except BadBody as fault:
             return service_error(400, str(fault))
         self._batches.add(batch)
@@ -103,10 +111,10 @@ class Batches:
             self._promotion.schedule(batch.id)
         return Response(status_code=200)
 
-    def _new_batch(self, body: bytes) -> Batch:
+    def _new_batch(self, body: bytes, sandbox: str) -> Batch:
         content = _object(body)
-        dataset_id = content.get("datasetId")
-        if dataset_id not in self._datasets:
+        target = self._targets.find(content.get("datasetId"), sandbox)
+        if target is None:
             raise BadBody("The dataset does not exist")
         source = content.get("inputFormat")
         if not isinstance(source, dict) or str(source.get("format")).lower() not in _FORMATS:
@@ -117,7 +125,7 @@ class Batches:
         batch_id = new_batch_id(now)
         return Batch(
             id=batch_id,
-            dataset_id=dataset_id,
+            dataset_id=target.dataset_id,
             created_ms=now,
             updated_ms=now,
             format=_FORMATS[source["format"].lower()],

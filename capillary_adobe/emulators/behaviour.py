@@ -24,7 +24,8 @@ class Behaviour:
     `batch_seconds` is the time from the completion of a batch to its final status; `synonyms` picks the other two of
     Adobe's four words for that status, `active` and `failure`. `validate` checks streamed messages after the answer,
     in windows of `validation_seconds`; `validation_errors_key` picks the other of two documented forms of what is then
-    said about each. `records_per_file` divides the files of failed records and of row errors.
+    said about each. `records_per_file` divides the files of failed records and of row errors. `schema_cache_seconds` is how
+    long entities may still be held against a schema that was changed; Adobe asks for a patience of 15 minutes.
     """
 
     answer_shape: AnswerShape = "tutorial"
@@ -42,6 +43,7 @@ class Behaviour:
     validation_seconds: float = 0.5
     validation_errors_key: bool = False
     records_per_file: int = 5_000
+    schema_cache_seconds: float = 0
 
     @property
     def good_status(self) -> str:

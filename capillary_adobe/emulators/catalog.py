@@ -1,7 +1,7 @@
-"""The Catalog: what is known of batches and datasets.
+"""The Catalog: what is known of batches.
 
-Belongs here: `GET` of one batch, of a list of batches and of one dataset, and how they are described. Does not belong
-here: their files (`export`) and every change of a batch (`batches`, `promotion`).
+Belongs here: `GET` of one batch and of a list of batches, and how they are described. Does not belong here: datasets
+(`datasets`), files (`export`) and every change of a batch (`batches`, `promotion`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from capillary_adobe.emulators.batch_store import BatchStore
 from capillary_adobe.emulators.batches import no_batch
 from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.gateway import service_error
-from capillary_adobe.emulators.tenant import Dataset, Tenant
+from capillary_adobe.emulators.sandboxes import resources_of
+from capillary_adobe.emulators.targets import Targets
+from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import json_response
 
 MOST_BATCHES = 100
 USUAL_BATCHES = 20
-
-_CONTENT_TYPE = "application/vnd.adobe.xed+json;version=1"
-_CREATED = 1_767_225_600_000  # the datasets have been there for as long as anyone can remember
 
 
 class BadQuery(Exception):
@@ -73,11 +72,11 @@ class _Query:
 
 
 class Catalog:
-    """Describes batches and datasets; each answer is an object whose keys are their ids."""
+    """Describes batches; each answer is an object whose keys are their ids."""
 
-    def __init__(self, tenant: Tenant, behaviour: Behaviour, batches: BatchStore) -> None:
+    def __init__(self, tenant: Tenant, behaviour: Behaviour, targets: Targets, batches: BatchStore) -> None:
         self._tenant = tenant
-        self._datasets = tenant.datasets()
+        self._targets = targets
         self._batch_seconds = behaviour.batch_seconds
         self._batches = batches
 
@@ -94,19 +93,16 @@ class Catalog:
             query = _Query.of(request.query_params)
         except BadQuery as fault:
             return service_error(400, str(fault))
-        now = now_ms()
-        found = [batch for batch in self._batches.all() if query.matches(batch, batch.status(now, self._batch_seconds))]
+        now, sandbox = now_ms(), resources_of(request).sandbox
+        found = [
+            batch
+            for batch in self._batches.all()
+            if query.matches(batch, batch.status(now, self._batch_seconds)) and self._is_in(batch, sandbox)
+        ]
         found.sort(key=lambda batch: (batch.created_ms, batch.id), reverse=query.descending)
         page = found[query.start : query.start + query.limit]
         wanted = [name for name in request.query_params.get("properties", "").split(",") if name]
         return json_response(200, {batch.id: _only(self.described(batch), wanted) for batch in page})
-
-    async def dataset(self, request: Request) -> Response:
-        """`GET /catalog/dataSets/{dataset}`."""
-        dataset = self._datasets.get(request.path_params["dataset"])
-        if dataset is None:
-            return service_error(404, "The dataset does not exist")
-        return json_response(200, {dataset.dataset_id: self._dataset(dataset)})
 
     def described(self, batch: Batch) -> dict[str, Any]:
         """A batch as the Catalog shows it."""
@@ -133,18 +129,8 @@ class Catalog:
             **reads,
         }
 
-    def _dataset(self, dataset: Dataset) -> dict[str, Any]:
-        return {
-            "name": "events" if dataset.time_series else "profiles",
-            "imsOrg": self._tenant.org_id,
-            "sandboxName": self._tenant.sandbox_name,
-            "created": _CREATED,
-            "updated": _CREATED,
-            "version": "1.0.0",
-            "state": "ACTIVE",
-            "schemaRef": {"id": dataset.schema_id, "contentType": _CONTENT_TYPE},
-            "tags": {"unifiedProfile": ["enabled:true"], "unifiedIdentity": ["enabled:true"]},
-        }
+    def _is_in(self, batch: Batch, sandbox: str) -> bool:
+        return self._targets.find(batch.dataset_id, sandbox) is not None
 
 
 def _input_format(batch: Batch) -> dict[str, Any]:

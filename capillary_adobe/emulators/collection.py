@@ -24,6 +24,7 @@ from capillary_adobe.emulators.envelope import Inlet, Message, Refusal
 from capillary_adobe.emulators.fault_layer import hit_of
 from capillary_adobe.emulators.ims import Tokens
 from capillary_adobe.emulators.lake_count import Place
+from capillary_adobe.emulators.targets import InletTargets, Targets
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import media_type, read_body
 
@@ -36,18 +37,22 @@ _FAULTS = {400: "Message has unknown xdm format", 429: "Too many requests", 503:
 _OTHER_FAULT = "Message was not taken"
 _SYNC_PARAMETERS = ("syncValidation", "synchronousValidation")
 
+Take = Callable[[Request, Any, InletTargets], Response]
+
 
 class Collection:
-    """Both endpoints of the one inlet, and the count of what they answered since the start."""
+    """Both endpoints of every inlet, and the count of what they answered since the start."""
 
-    def __init__(self, tenant: Tenant, behaviour: Behaviour, tokens: Tokens, accepted: AcceptedEntities) -> None:
-        self._inlet_id = tenant.inlet_id
+    def __init__(
+        self, tenant: Tenant, behaviour: Behaviour, targets: Targets, tokens: Tokens, accepted: AcceptedEntities
+    ) -> None:
+        self._org_id = tenant.org_id
+        self._targets = targets
         self._latency_seconds = behaviour.latency_seconds
         self._tokens = tokens
         self._accepted = accepted
         self._place: Place = "waiting" if behaviour.validate else "lake"
-        self._inlet = Inlet(tenant)
-        self._answers = Answers(tenant.inlet_id, behaviour.answer_shape)
+        self._answers = Answers(behaviour.answer_shape)
         self._requests = Rate(behaviour.max_requests_per_second)
         self._records = Rate(behaviour.max_records_per_second)
         self.answers: Counter[int] = Counter()
@@ -61,26 +66,28 @@ class Collection:
         """`POST /collection/batch/{inlet}`: the body holds an array of messages."""
         return await self._answer(request, self._take_many)
 
-    async def _answer(self, request: Request, take: Callable[[Request, Any], Response]) -> Response:
+    async def _answer(self, request: Request, take: Take) -> Response:
         body = await read_body(request, MAX_REQUEST_BYTES)
         await asyncio.sleep(self._latency_seconds)
-        response = self._turned_away(request) or self._receive(request, body, take)
+        inlet = self._targets.inlet(request.path_params["inlet"])
+        if inlet is None:
+            response = problem(404, "Not Found", "No such inlet")
+        else:
+            response = self._turned_away(request, inlet) or self._receive(request, body, inlet, take)
         self.answers[response.status_code] += 1
         return response
 
-    def _turned_away(self, request: Request) -> Response | None:
-        if request.path_params["inlet"] != self._inlet_id:
-            return problem(404, "Not Found", "No such inlet")
+    def _turned_away(self, request: Request, inlet: InletTargets) -> Response | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not token.strip():
-            return self._answers.unauthorized(401, "Ims service token is empty")
-        if scheme.lower() != "bearer" or not self._tokens.valid(token.strip()):
-            return self._answers.unauthorized(403, "Ims service token is invalid or expired")
+        if inlet.authenticated and not token.strip():
+            return self._answers.unauthorized(inlet.inlet_id, 401, "Ims service token is empty")
+        if inlet.authenticated and (scheme.lower() != "bearer" or not self._tokens.valid(token.strip())):
+            return self._answers.unauthorized(inlet.inlet_id, 403, "Ims service token is invalid or expired")
         if not self._requests.take(1):
             return _too_many()
         return None
 
-    def _receive(self, request: Request, body: bytes | None, take: Callable[[Request, Any], Response]) -> Response:
+    def _receive(self, request: Request, body: bytes | None, inlet: InletTargets, take: Take) -> Response:
         if media_type(request) != "application/json":
             return problem(415, "Unsupported Media Type", "A valid content-type must be specified")
         if body is None:
@@ -91,30 +98,32 @@ class Collection:
             content = orjson.loads(body)
         except orjson.JSONDecodeError:
             return self._answers.refused(_MALFORMED)
-        return take(request, content)
+        return take(request, content, inlet)
 
-    def _take_one(self, _request: Request, content: Any) -> Response:
+    def _take_one(self, _request: Request, content: Any, inlet: InletTargets) -> Response:
         if not self._records.take(1):
             return _too_many()
         received_ms = _now_ms()
-        (refusal,) = self._keep([self._inlet.check(content)], received_ms)
-        return self._answers.accepted(received_ms) if refusal is None else self._answers.refused(refusal.text)
+        (refusal,) = self._keep([Inlet(self._org_id, inlet).check(content)], received_ms)
+        if refusal is not None:
+            return self._answers.refused(refusal.text)
+        return self._answers.accepted(inlet.inlet_id, received_ms)
 
-    def _take_many(self, request: Request, content: Any) -> Response:
+    def _take_many(self, request: Request, content: Any, inlet: InletTargets) -> Response:
         messages = content.get("messages") if isinstance(content, dict) else None
         if not isinstance(messages, list):
             return self._answers.refused(_NO_MESSAGES)
         if not self._records.take(len(messages)):
             return _too_many()
-        received_ms = _now_ms()
+        received_ms, check = _now_ms(), Inlet(self._org_id, inlet).check
         hit = hit_of(request, "partial", "short_items")
         places = hit.places(len(messages)) if hit else set()
         if hit and hit.fault.kind == "partial":
             refusal = Refusal(_FAULTS.get(hit.fault.status, _OTHER_FAULT), hit.fault.status)
-            outcomes = [refusal if at in places else self._inlet.check(message) for at, message in enumerate(messages)]
-            return self._answers.batch(received_ms, self._keep(outcomes, received_ms))
-        outcomes = [self._inlet.check(message) for message in messages]
-        return self._answers.batch(received_ms, self._keep(outcomes, received_ms), places)
+            outcomes = [refusal if at in places else check(message) for at, message in enumerate(messages)]
+            return self._answers.batch(inlet.inlet_id, received_ms, self._keep(outcomes, received_ms))
+        outcomes = [check(message) for message in messages]
+        return self._answers.batch(inlet.inlet_id, received_ms, self._keep(outcomes, received_ms), places)
 
     def _keep(self, outcomes: list[Message | Refusal], received_ms: int) -> list[Refusal | None]:
         taken = [outcome for outcome in outcomes if isinstance(outcome, Message)]

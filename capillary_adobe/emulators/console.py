@@ -7,7 +7,7 @@ client of AEP may use these addresses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 from string import Template
@@ -20,7 +20,9 @@ from capillary_adobe.emulators.accepted import AcceptedEntities
 from capillary_adobe.emulators.collection import Collection
 from capillary_adobe.emulators.gateway import Gateway
 from capillary_adobe.emulators.ims import IdentityService
+from capillary_adobe.emulators.targets import Targets
 from capillary_adobe.emulators.tenant import Tenant
+from capillary_adobe.emulators.violations import CATEGORIES
 from capillary_adobe.emulators.wire import json_response
 
 DEFAULT_PAGE = 1000
@@ -41,8 +43,11 @@ class Console:
         collection: Collection,
         ims: IdentityService,
         gateway: Gateway,
+        targets: Targets,
+        violations: Callable[[], Counter[str]],
     ) -> None:
-        self._names = {tenant.events_dataset_id: "events", tenant.profiles_dataset_id: "profiles"}
+        self._targets = targets
+        self._violations = violations
         self._tenant = tenant
         self._accepted = accepted
         self._collection = collection
@@ -54,7 +59,7 @@ class Console:
         summary = self._summary()
         by_event_type = sorted(summary["by_event_type"].items(), key=lambda item: (-item[1], item[0]))
         by_dataset = [
-            (self._names.get(dataset_id, "unknown"), dataset_id, *count.values())
+            (self._targets.get(dataset_id).name or "unknown", dataset_id, *count.values())
             for dataset_id, count in summary["by_dataset"].items()
         ]
         requests = [("collection", *item) for item in sorted(summary["requests"].items())]
@@ -88,7 +93,9 @@ class Console:
         return Response(b"[" + b",".join(lines) + b"]", media_type="application/json")
 
     def _summary(self) -> dict[str, Any]:
+        violations = self._violations()
         return self._accepted.figures() | {
+            "violations": {category: violations[category] for category in CATEGORIES},
             "requests": _by_status(self._collection.answers),
             "rejected_messages": self._collection.rejected_messages,
             "tokens": _by_status(self._ims.answers),

@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from capillary_adobe.emulators.tenant import Dataset, Tenant
+from capillary_adobe.emulators.targets import InletTargets, Target
 
 _CONTENT_TYPES = frozenset(f"application/vnd.adobe.xed-full+json;version={version}" for version in ("1", "1.0"))
 
-_USUAL_HEADER = frozenset({"schemaRef", "imsOrgId", "datasetId", "flowId"})
+_USUAL_HEADER = frozenset({"schemaRef", "imsOrgId", "datasetId"})
 
 _NO_HEADER = "The 'header' field is mandatory. Provide a valid 'header' value and try again."
 _WRONG_ORG = "Message has an absent or wrong ims org in the header"
 _UNKNOWN_FORMAT = "Message has unknown xdm format"
 _UNKNOWN_DATASET = "Message has an absent or unknown dataset in the header"
+_NO_FLOW = "Message has a dataset in the header that no dataflow of the inlet leads to"
 _OTHER_SCHEMA = "Message schema does not match the schema of the dataset"
 _UNKNOWN_FLOW = "Message has an unknown flow in the header"
 _NO_ENTITY = "Payload body is missing xdmEntity"
@@ -49,11 +50,10 @@ class Refusal(NamedTuple):
 class Inlet:
     """The checks of one inlet."""
 
-    def __init__(self, tenant: Tenant) -> None:
-        self._org_id = tenant.org_id
-        self._prefix = f"inletId: [{tenant.inlet_id}] imsOrgId: [{tenant.org_id}] "
-        self._datasets = tenant.datasets()
-        self._schema_ids = frozenset(dataset.schema_id for dataset in self._datasets.values())
+    def __init__(self, org_id: str, targets: InletTargets) -> None:
+        self._org_id = org_id
+        self._prefix = f"inletId: [{targets.inlet_id}] imsOrgId: [{org_id}] "
+        self._targets = targets
 
     def check(self, message: Any) -> Message | Refusal:
         """Take one element of a request."""
@@ -65,18 +65,20 @@ class Inlet:
         body = message.get("body")
         if not isinstance(body, dict) or (schema_id := self._schema_id(header, body)) is None:
             return self._refusal(_UNKNOWN_FORMAT)
-        dataset = self._dataset(header)
-        if dataset is None:
+        target = self._target(header)
+        if target is None:
             return self._refusal(_UNKNOWN_DATASET)
-        if fault := _target_fault(dataset, schema_id, header) or _entity_fault(dataset, body.get("xdmEntity")):
+        if fault := self._road_fault(target, schema_id, header) or _entity_fault(target, body.get("xdmEntity")):
             return self._refusal(fault)
-        return self._message(dataset, header, body["xdmEntity"])
+        return self._message(target, header, body["xdmEntity"])
 
-    def _message(self, dataset: Dataset, header: dict[str, Any], entity: dict[str, Any]) -> Message | Refusal:
+    def _message(self, target: Target, header: dict[str, Any], entity: dict[str, Any]) -> Message | Refusal:
         more = {name: value for name, value in header.items() if name not in _USUAL_HEADER}
+        if more.get("flowId") in (None, target.flow_ids[0]):  # the one that is meant where nothing else is said
+            more.pop("flowId", None)
         try:
             text = orjson.dumps(entity)
-            return Message(dataset.dataset_id, entity, text, orjson.dumps(more) if more else b"")
+            return Message(target.dataset_id, entity, text, orjson.dumps(more) if more else b"")
         except orjson.JSONEncodeError:  # nested deeper than can be written, although it could be read
             return self._refusal(_UNKNOWN_FORMAT)
 
@@ -85,11 +87,19 @@ class Inlet:
         if stated is None or stated != _schema_ref(header):
             return None
         schema_id, content_type = stated
-        return schema_id if schema_id in self._schema_ids and content_type in _CONTENT_TYPES else None
+        return schema_id if schema_id in self._targets.schema_ids and content_type in _CONTENT_TYPES else None
 
-    def _dataset(self, header: dict[str, Any]) -> Dataset | None:
+    def _target(self, header: dict[str, Any]) -> Target | None:
         dataset_id = header.get("datasetId")
-        return self._datasets.get(dataset_id) if isinstance(dataset_id, str) else None
+        return self._targets.datasets.get(dataset_id) if isinstance(dataset_id, str) else None
+
+    def _road_fault(self, target: Target, schema_id: str, header: dict[str, Any]) -> str | None:
+        if schema_id != target.schema_id:
+            return _OTHER_SCHEMA
+        flow_ids = self._targets.flows.get(target.dataset_id)
+        if not flow_ids:
+            return _NO_FLOW
+        return None if header.get("flowId") in (None, *flow_ids) else _UNKNOWN_FLOW
 
     def _refusal(self, text: str) -> Refusal:
         return Refusal(self._prefix + text)
@@ -103,20 +113,12 @@ def _schema_ref(holder: Any) -> tuple[str, str] | None:
     return (schema_id, content_type) if isinstance(schema_id, str) and isinstance(content_type, str) else None
 
 
-def _target_fault(dataset: Dataset, schema_id: str, header: dict[str, Any]) -> str | None:
-    if schema_id != dataset.schema_id:
-        return _OTHER_SCHEMA
-    if header.get("flowId") not in (None, dataset.flow_id):
-        return _UNKNOWN_FLOW
-    return None
-
-
-def _entity_fault(dataset: Dataset, entity: Any) -> str | None:
+def _entity_fault(target: Target, entity: Any) -> str | None:
     if not isinstance(entity, dict):
         return _NO_ENTITY
-    if dataset.time_series and not _has_text(entity, "_id"):
+    if target.time_series and not _has_text(entity, "_id"):
         return _NO_ID
-    if dataset.time_series and not _has_text(entity, "timestamp"):
+    if target.time_series and not _has_text(entity, "timestamp"):
         return _NO_TIMESTAMP
     return None
 

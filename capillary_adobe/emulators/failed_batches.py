@@ -16,7 +16,8 @@ from capillary_adobe.emulators.batch_states import Batch, new_batch_id, now_ms
 from capillary_adobe.emulators.batch_store import BatchStore
 from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.numbered_files import NumberedFiles
-from capillary_adobe.emulators.tenant import Dataset, Tenant
+from capillary_adobe.emulators.targets import Target, Targets
+from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.violations import Violation
 
 _CONTENT_TYPE = "application/vnd.adobe.xed-full+json;version=1"
@@ -26,9 +27,9 @@ _NO_FAULT_OF = ("Mapper", "Profile", "Identity", "Unknown")
 class FailedBatches:
     """The failed entities of one window; each dataset that has any gets a batch."""
 
-    def __init__(self, tenant: Tenant, behaviour: Behaviour, batches: BatchStore) -> None:
+    def __init__(self, tenant: Tenant, behaviour: Behaviour, targets: Targets, batches: BatchStore) -> None:
         self._tenant = tenant
-        self._datasets = tenant.datasets()
+        self._targets = targets
         self._behaviour = behaviour
         self._batches = batches
         self._open: dict[str, _OpenBatch] = {}
@@ -58,13 +59,13 @@ class FailedBatches:
         batch_id = new_batch_id(now_ms())
         folder = self._batches.folder(batch_id).failed
         records = self._stack.enter_context(NumberedFiles(folder, "part-{:05}.json", self._behaviour.records_per_file))
-        return _OpenBatch(batch_id, self._datasets[dataset_id], records)
+        return _OpenBatch(batch_id, self._targets.get(dataset_id), records)
 
     def _record(self, line: dict[str, Any], violations: list[Violation]) -> dict[str, Any]:
-        dataset = self._datasets[line["dataset"]]
-        reference = {"id": dataset.schema_id, "contentType": _CONTENT_TYPE}
-        usual = {"schemaRef": reference, "imsOrgId": self._tenant.org_id, "datasetId": dataset.dataset_id}
-        header = usual | {"flowId": dataset.flow_id} | line.get("header", {})
+        target = self._targets.get(line["dataset"])
+        reference = {"id": target.schema_id, "contentType": _CONTENT_TYPE}
+        usual = {"schemaRef": reference, "imsOrgId": self._tenant.org_id, "datasetId": target.dataset_id}
+        header = usual | {"flowId": _flow_id(target)} | line.get("header", {})
         # Put together as text: an entity may be nested as deep as can be written, and the body is one deeper.
         body = f'{{"xdmMeta":{_text({"schemaRef": reference})},"xdmEntity":{_text(line["entity"])}}}'
         record: dict[str, Any] = {"body": body, "header": _text(header)}
@@ -75,9 +76,9 @@ class FailedBatches:
 
 
 class _OpenBatch:
-    def __init__(self, batch_id: str, dataset: Dataset, records: NumberedFiles) -> None:
+    def __init__(self, batch_id: str, target: Target, records: NumberedFiles) -> None:
         self._id = batch_id
-        self._dataset = dataset
+        self._target = target
         self._records = records
         self._codes: Counter[str] = Counter()
         self._first: dict[str, str] = {}
@@ -95,7 +96,7 @@ class _OpenBatch:
         metrics["invalidRecordsStreamingValidation"] = count
         return Batch(
             id=self._id,
-            dataset_id=self._dataset.dataset_id,
+            dataset_id=self._target.dataset_id,
             created_ms=now,
             updated_ms=now,
             state=status,
@@ -106,8 +107,12 @@ class _OpenBatch:
                 for code, count in sorted(self._codes.items())
             ],
             metrics=metrics | {f"invalidRecords{part}": 0 for part in _NO_FAULT_OF},
-            tags={"flowId": [self._dataset.flow_id]},
+            tags={"flowId": [_flow_id(self._target)]},
         )
+
+
+def _flow_id(target: Target) -> str:
+    return target.flow_ids[0] if target.flow_ids else ""
 
 
 def _text(content: object) -> str:

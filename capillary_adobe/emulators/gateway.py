@@ -1,7 +1,7 @@
-"""The gateway before the Platform API: every call below /data/foundation passes it.
+"""The gateway before the Platform API: every call below /data passes it.
 
-Belongs here: the headers that a call must have, the errors of the gateway, the errors that the services behind it share,
-and the count of all answers. Does not belong here: the services (`batches`, `uploads`, `catalog`, `export`).
+Belongs here: the headers that a call must have, the sandbox it means, the errors of the gateway, the errors that the
+services behind it share, and the count of all answers. Does not belong here: the services (`batches`, `catalog`, ...).
 
 Adobe documents the gateway's codes; it shows one body of the services behind it, and the others follow its layout here.
 """
@@ -19,10 +19,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.ims import Tokens
+from capillary_adobe.emulators.sandboxes import Resources, Sandboxes
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.emulators.wire import bearer_token, drain, json_response
 
-PREFIX = "/data/foundation"
+BEHIND = "/data"
+PREFIX = f"{BEHIND}/foundation"
 
 _LONGEST_URL = 2000
 _TITLES = {
@@ -39,8 +41,11 @@ _TITLES = {
 class Gateway:
     """Lets a call through to the services, or answers it."""
 
-    def __init__(self, tenant: Tenant, behaviour: Behaviour, tokens: Tokens, services: Router) -> None:
+    def __init__(
+        self, tenant: Tenant, sandboxes: Sandboxes, behaviour: Behaviour, tokens: Tokens, services: Router
+    ) -> None:
         self._tenant = tenant
+        self._sandboxes = sandboxes
         self._latency_seconds = behaviour.latency_seconds
         self._tokens = tokens
         self._services = services
@@ -55,6 +60,7 @@ class Gateway:
             await send(message)
 
         refusal = self._refusal(scope)
+        scope.setdefault("state", {})["resources"] = self._resources(Headers(scope=scope))
         if refusal is not None:
             # A client that is still busy sending might see a broken connection in place of an early answer.
             await drain(Request(scope, receive))
@@ -76,12 +82,15 @@ class Gateway:
             return gateway_error(403003, "Api Key is invalid")
         return None
 
+    def _resources(self, headers: Headers) -> Resources | None:
+        return self._sandboxes.of(headers.get("x-sandbox-name", self._sandboxes.usual))
+
     def _wrong_place(self, headers: Headers, scope: Scope) -> Response | None:
         if not headers.get("x-gw-ims-org-id"):
             return gateway_error(400003, "Missing header")
         if headers["x-gw-ims-org-id"] != self._tenant.org_id:
             return gateway_error(403025, "Profile is not valid")
-        if headers.get("x-sandbox-name", self._tenant.sandbox_name) != self._tenant.sandbox_name:
+        if self._resources(headers) is None:
             return service_error(403, "The sandbox does not exist or may not be used with this credential")
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_URL:
             return service_error(414, f"The URL is longer than {_LONGEST_URL} characters")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 _INLET_VARIABLE = "ADOBE_INLET_URL"
+_MADE_BY_SETUP = ("tenant_id", "inlet_id", "events_", "profiles_")
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,17 @@ class Tenant:
             given["inlet_id"] = inlet_url.rstrip("/").rpartition("/")[2]
         return replace(cls.demo(), **given)
 
-    def environment(self, base_url: str) -> dict[str, str]:
-        """Every ADOBE_* variable that a client of the emulator at `base_url` needs."""
+    def environment(self, base_url: str, *, empty: bool = False) -> dict[str, str]:
+        """Every ADOBE_* variable that a client of the emulator at `base_url` needs; of an empty one, before a set-up."""
         base_url = base_url.rstrip("/")
-        values = {_variable(field.name): getattr(self, field.name) for field in fields(self)}
-        del values[_variable("inlet_id")]
-        return values | {
-            "ADOBE_IMS_URL": base_url,
-            "ADOBE_PLATFORM_URL": base_url,
-            _INLET_VARIABLE: f"{base_url}/collection/{self.inlet_id}",
-        }
+        known = [field.name for field in fields(self) if not field.name.startswith(_MADE_BY_SETUP)]
+        values = {_variable(name): getattr(self, name) for name in known}
+        values |= {"ADOBE_IMS_URL": base_url, "ADOBE_PLATFORM_URL": base_url}
+        if empty:
+            return values
+        made = [field.name for field in fields(self) if field.name not in known and field.name != "inlet_id"]
+        values |= {_variable(name): getattr(self, name) for name in made}
+        return values | {_INLET_VARIABLE: f"{base_url}/collection/{self.inlet_id}"}
 
     def datasets(self) -> dict[str, Dataset]:
         """The datasets that the inlet feeds, by id."""

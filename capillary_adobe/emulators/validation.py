@@ -10,6 +10,7 @@ batch of failed entities that is not named there is dropped at the next start, a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.demands import Demands
 from capillary_adobe.emulators.failed_batches import FailedBatches
 from capillary_adobe.emulators.lake_count import Place
+from capillary_adobe.emulators.targets import Targets
 from capillary_adobe.emulators.tenant import Tenant
 
 _MOST_LINES = 20_000
 
 
 class Journal:
-    """The windows that are done: the place each reached, the lines in it that failed, and their batches."""
+    """The windows that are done: the place each reached, the lines in it that failed, why, and their batches."""
 
     def __init__(self, store: Path) -> None:
         self._path = store / "validated.jsonl"
@@ -43,9 +45,10 @@ class Journal:
                 if line.endswith(b"\n"):
                     yield orjson.loads(line)
 
-    def add(self, end: End, failed: list[int], batches: list[str]) -> None:
+    def add(self, end: End, failed: list[int], batches: list[str], categories: Counter[str]) -> None:
         """Write a window down."""
         window = {"lines": end.lines, "offset": end.offset, "failed": failed, "batches": batches}
+        window["categories"] = dict(categories)
         with self._path.open("ab") as file:
             file.write(orjson.dumps(window) + b"\n")
 
@@ -63,6 +66,7 @@ class Validation(Background):
         self,
         tenant: Tenant,
         behaviour: Behaviour,
+        targets: Targets,
         accepted: AcceptedEntities,
         batches: BatchStore,
         demands: Demands,
@@ -71,15 +75,22 @@ class Validation(Background):
         super().__init__("validation")
         self._tenant = tenant
         self._behaviour = behaviour
+        self._targets = targets
         self._accepted = accepted
         self._batches = batches
         self._demands = demands
         self._journal = journal
         self._done = End(0, 0)
+        self._categories: Counter[str] = Counter()
 
-    def open(self, done: End) -> None:
-        """Begin behind this place."""
+    def open(self, done: End, categories: Counter[str]) -> None:
+        """Begin behind this place, which was reached with so many violations of each category."""
         self._done = done
+        self._categories = categories
+
+    def categories(self) -> Counter[str]:
+        """How many violations of each category were found so far."""
+        return self._categories
 
     def work(self) -> float:
         """Take what has come in, one window after another."""
@@ -90,26 +101,29 @@ class Validation(Background):
     def _window(self, lines: int) -> None:
         end = self._done
         failed: list[int] = []
+        categories: Counter[str] = Counter()
         settled: list[tuple[str, Any, Place]] = []
-        with FailedBatches(self._tenant, self._behaviour, self._batches) as failures:
+        with FailedBatches(self._tenant, self._behaviour, self._targets, self._batches) as failures:
             for line, end in self._accepted.streamed(self._done, lines):  # noqa: B007 - the last one is used below
                 if line.content:
-                    place = self._validate(line, failures)
+                    place = self._validate(line, failures, categories)
                     settled.append((line.content["dataset"], line.content["entity"].get("_id"), place))
                     if place == "failed":
                         failed.append(line.number)
                 self.step()
         batches = failures.save()
-        self._journal.add(end, failed, [batch.id for batch in batches])
+        self._journal.add(end, failed, [batch.id for batch in batches], categories)
         for batch in batches:
             self._batches.show(batch)
+        self._categories = self._categories + categories
         self._accepted.settle(settled)
         self._done = end
 
-    def _validate(self, line: Line, failures: FailedBatches) -> Place:
+    def _validate(self, line: Line, failures: FailedBatches, categories: Counter[str]) -> Place:
         dataset_id, entity = line.content["dataset"], line.content["entity"]
-        violations = self._demands.violations(dataset_id, "streaming", entity)
+        violations = self._demands.violations(dataset_id, "streaming", entity, line.content["received_ms"])
         if not violations:
             return "lake"
+        categories.update(violation.category for violation in violations)
         failures.take(line.content, violations)
         return "failed"

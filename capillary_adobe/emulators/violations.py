@@ -1,14 +1,14 @@
 """What a schema holds against an entity, in the words that AEP uses for it.
 
-Belongs here: the wording, the keyword and the codes of one violation. Does not belong here: which schema counts
-(`demands`) and the files that carry the words (`failed_files`, `promotion`).
+Belongs here: the wording, the keyword, the category and the codes of one violation. Does not belong here: which schema
+counts (`demands`) and the files that carry the words (`failed_batches`, `batch_check`).
 
 Like the real ones, the words repeat the value at fault: a client has to keep them out of its logs.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
@@ -16,6 +16,26 @@ _DCVS = {"type": 1104, "format": 1105, "pattern": 1105, "enum": 1106, "const": 1
 _OTHER_DCVS = 1101
 _ROW_CODES = {"required": "1555"}
 _OTHER_ROW_CODE = "1554"
+
+_CATEGORY_OF = {
+    "required": "presence",
+    "type": "type",
+    "format": "format",
+    "pattern": "pattern",
+    "enum": "enum",
+    "const": "enum",
+    "additionalProperties": "unknown",
+    "unevaluatedProperties": "unknown",
+    "identity": "identity",
+    "timestamp": "timestamp",
+}
+_RANGES = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength")
+_SIZES = ("minItems", "maxItems", "minProperties", "maxProperties")
+_CATEGORY_OF |= dict.fromkeys(_RANGES + _SIZES, "range")
+_OTHER_CATEGORY = "unclassified"
+
+CATEGORIES: Final = tuple(dict.fromkeys([*_CATEGORY_OF.values(), _OTHER_CATEGORY]))
+"""Every category of a violation: those that AEP counts, and two for what it checks apart from the schema."""
 
 _JSON_TYPES = {
     "array": "JSONArray",
@@ -39,6 +59,11 @@ class Violation(NamedTuple):
     def streaming_code(self) -> str:
         """The code of a failed batch of streamed entities."""
         return f"DCVS-{_DCVS.get(self.keyword, _OTHER_DCVS)}-400"
+
+    @property
+    def category(self) -> str:
+        """What kind of demand was broken; one of `CATEGORIES`."""
+        return _CATEGORY_OF.get(self.keyword, _OTHER_CATEGORY)
 
     @property
     def row_code(self) -> str:

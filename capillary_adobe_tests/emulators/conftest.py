@@ -12,6 +12,7 @@ import requests
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator, Tenant
 from capillary_adobe_tests.emulators.client import Client, StartEmulator
 from capillary_adobe_tests.emulators.platform_client import Platform, running
+from capillary_adobe_tests.emulators.registry_client import Registry, set_up
 
 
 @pytest.fixture
@@ -66,3 +67,23 @@ def swift(store: Path) -> Iterator[Callable[..., Platform]]:
     """Start an emulator of one's own that loses no time, and give its Platform API."""
     with ExitStack() as stack:
         yield lambda **behaviour: stack.enter_context(running(store, **behaviour))
+
+
+@pytest.fixture
+def registry(store: Path) -> Iterator[Registry]:
+    """The set-up services of an emulator of one's own with nothing in it."""
+    with set_up(store) as running_registry:
+        yield running_registry
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """The set-up services of an emulator that other tests use too, with nothing in it; only what is refused is tried."""
+    with set_up(tmp_path_factory.mktemp("untouched-aep")) as running_registry:
+        yield running_registry
+
+
+@pytest.fixture
+def seeded(client: Client) -> Registry:
+    """The set-up services of an emulator that other tests use too, with the demo's objects; change nothing there."""
+    return Registry(client)

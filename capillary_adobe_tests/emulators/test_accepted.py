@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from capillary_adobe.emulators.aep import RunningEmulator, Tenant
+from capillary_adobe.emulators.violations import CATEGORIES
 from capillary_adobe_tests.emulators.client import Client, event, profile
 
 
@@ -68,6 +69,7 @@ def test_an_empty_emulator_has_nothing_to_show(alone: Client) -> None:
         "platform": {},
         "awaiting_validation": 0,
         "failed_later": 0,
+        "violations": dict.fromkeys(CATEGORIES, 0),
         "in_lake": {"records": 0, "distinct": 0, "by_dataset": {}},
     }
     assert alone.get("/").status_code == 200
@@ -98,7 +100,7 @@ MIXTURE = {
 
 def received(client: Client) -> dict[str, Any]:
     """The counts that no later validation changes."""
-    later = ("platform", "awaiting_validation", "failed_later", "in_lake")
+    later = ("platform", "awaiting_validation", "failed_later", "violations", "in_lake")
     return {name: count for name, count in client.summary().items() if name not in later}
 
 
