@@ -19,7 +19,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from capillary_adobe.capillary.catalogue import find
+from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.envelope import NotAnEvent, unwrap
 from capillary_adobe.demo.traffic import Mix, day_of_events
 from capillary_adobe.tables import ENRICHED_EVENTS
@@ -91,7 +91,7 @@ def _payloads() -> list[bytes]:
             envelope = unwrap(orjson.loads(line))
         except NotAnEvent:
             continue
-        event_type = find(envelope.event_name)
+        event_type = shipped_catalogue().find(envelope.event_name)
         if event_type is not None and event_type.name == EVENT:
             found.append(orjson.dumps(envelope.data))
         if len(found) == PAYLOADS:
@@ -102,7 +102,8 @@ def _payloads() -> list[bytes]:
 def _python(payloads: list[bytes]) -> int:
     transform = compile_rules(load_rules(), "demo")[EVENT]
     values: dict[str, Any] = dict.fromkeys(ENRICHED_EVENTS.names)
-    row = tuple((values | {"zone": "Asia/Kolkata", "created_ms": 1795000000000, "program_id": "5"}).values())
+    columns = values | {"zone": "Asia/Kolkata", "created_ms": 1795000000000, "program_id": "5"}
+    row = (*columns.values(), "387599999")
     return sum(bool(orjson.dumps(transform(orjson.loads(payload), row, []).fields)) for payload in payloads)
 
 

@@ -1,4 +1,4 @@
-"""The event catalogue, read from `events.yaml`.
+"""The event catalogue: what `events.yaml` lists, and what an organisation adds to it.
 
 Belongs here: which event types there are, their family, where the person stands and what names the happening. Does not
 belong here: what an event becomes in XDM (`xdm/mappings`).
@@ -6,6 +6,7 @@ belong here: what an event becomes in XDM (`xdm/mappings`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -27,22 +28,38 @@ class EventType:
     natural_key: str | None = None
 
 
+class Catalogue:
+    """Event types by name."""
+
+    def __init__(self, types: Iterable[EventType]) -> None:
+        self._types = {known.name: known for known in types}
+        self._by_lower_name = {name.lower(): known for name, known in self._types.items()}
+
+    def find(self, name: str) -> EventType | None:
+        """The event type of a name: exactly, else without regard to case, since Capillary's own spelling drifts."""
+        return self._types.get(name) or self._by_lower_name.get(name.lower())
+
+    def names(self) -> list[str]:
+        """Every name, in the catalogue's order."""
+        return list(self._types)
+
+    def with_events(self, added: Iterable[EventType]) -> Catalogue:
+        """The catalogue with an organisation's own event types."""
+        return Catalogue((*self._types.values(), *added))
+
+    def __iter__(self) -> Iterator[EventType]:
+        return iter(self._types.values())
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+
 @cache
-def catalogue() -> dict[str, EventType]:
-    """Every event type by its name."""
+def shipped_catalogue() -> Catalogue:
+    """Every event type that Capillary documents."""
     text = resources.files("capillary_adobe.capillary").joinpath("events.yaml").read_text("utf-8")
-    return {
-        name: EventType(name, family, **fields)
+    return Catalogue(
+        EventType(name, family, **fields)
         for family, events in yaml.safe_load(text).items()
         for name, fields in events.items()
-    }
-
-
-@cache
-def _by_lower_name() -> dict[str, EventType]:
-    return {name.lower(): event_type for name, event_type in catalogue().items()}
-
-
-def find(name: str) -> EventType | None:
-    """The event type of a name: exactly, else without regard to case, since Capillary's own spelling drifts."""
-    return catalogue().get(name) or _by_lower_name().get(name.lower())
+    )

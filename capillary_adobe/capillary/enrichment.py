@@ -7,6 +7,7 @@ columns become in XDM. What a payload should tell and does not is listed in `mis
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -14,11 +15,13 @@ import pyarrow as pa
 from capillary_adobe.settings import CapillarySettings
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 
+_PEOPLE = ("enteredBy", "addedBy", "updatedBy", "createdBy")
+
 # Read in one pass over the text: json_extract_string with a list of paths parses each payload once.
 _PATHS = {
     **{
         f"{who}_{field}": f"$.{who}.{path}"
-        for who in ("enteredBy", "addedBy", "updatedBy", "createdBy")
+        for who in _PEOPLE
         for field, path in {
             "store_code": "store.code",
             "store_name": "store.name",
@@ -38,6 +41,22 @@ _PATHS = {
     "currency_code": "$.currencyCode",
 }
 
+SOURCES: Final[dict[str, tuple[str, ...]]] = {
+    "store_code": tuple(f"{who}.store.code" for who in _PEOPLE),
+    "store_name": tuple(f"{who}.store.name" for who in _PEOPLE),
+    "store_external_id": tuple(f"{who}.store.externalId" for who in _PEOPLE),
+    "till_code": tuple(f"{who}.till.code" for who in _PEOPLE),
+    "till_name": tuple(f"{who}.till.name" for who in _PEOPLE),
+    "program_id": ("loyaltyProgramDetails.id", "loyaltyProgramId"),
+    "program_name": ("loyaltyProgramDetails.name",),
+    "tier_number": ("upgradedTierNumber", "downgradedTierNumber", "currentTierNumber"),
+    "previous_tier_number": ("previousTierNumber",),
+    "tier_name": ("loyaltyProgramDetails.tiers",),
+    "previous_tier_name": ("loyaltyProgramDetails.tiers",),
+    "currency": ("currencyCode",),
+}
+"""Where each derived column comes from in `data`, the first that says something first."""
+
 _MACROS = """
 create macro said(value) as case when trim(value) in ('', 'null') then null else trim(value) end;
 create macro whole(value) as case
@@ -49,8 +68,7 @@ create macro tier_called(tiers, wanted) as said(list_filter(
 
 
 def _someone(field: str) -> str:
-    people = ("enteredBy", "addedBy", "updatedBy", "createdBy")
-    places = [_place(f"{who}_{field}") for who in people]
+    places = [_place(f"{who}_{field}") for who in _PEOPLE]
     return f"coalesce({', '.join(f'said(found[{place}])' for place in places)})"
 
 

@@ -1,7 +1,7 @@
 """From landed objects to raw events: every record ends as a raw event, a duplicate, ignored, or in quarantine.
 
-Belongs here: the sorting of records and the writing of the three tables that hold the outcome. Does not belong here:
-reading bytes (`landing`), unwrapping (`envelope.py`), remembering keys (`state.claims`).
+Belongs here: the writing of the three tables that hold the outcome. Does not belong here: reading bytes (`landing`), what
+one record is (`sorting.py`), remembering keys (`state.claims`).
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 import pyarrow as pa
 
-from capillary_adobe.capillary.catalogue import EventType, find
-from capillary_adobe.capillary.envelope import Envelope, NotAnEvent, unwrap
-from capillary_adobe.capillary.keys import event_key
-from capillary_adobe.capillary.person import NotDelivered, customer_id
+from capillary_adobe.capillary.catalogue import Catalogue, shipped_catalogue
+from capillary_adobe.capillary.envelope import NotAnEvent
+from capillary_adobe.capillary.person import NotDelivered
+from capillary_adobe.capillary.sorting import Candidate, Origin, Sorting
 from capillary_adobe.lake import BYTES_AT_ONCE, ROWS_PER_GROUP, Lake, Slice
 from capillary_adobe.landing import LandingStore, Record, read_records
-from capillary_adobe.landing.store import latest_event_ms
-from capillary_adobe.settings import CapillarySettings, Lane, Thresholds
+from capillary_adobe.settings import CapillarySettings, Thresholds
 from capillary_adobe.spool import Spool
 from capillary_adobe.state import WHOLE_DAY, Claims, LandedObjects, Place, ReadObject, State, StateError, Verdict
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, SET_ASIDE
@@ -47,34 +45,6 @@ class RawCounts:
     replaced_keys: set[str] = field(default_factory=set)
 
 
-class _Candidate(NamedTuple):
-    """An event to deliver, before it is known whether it is the first of its key: a row without its slice.
-
-    It holds no parsed payload: ten thousand of those waiting for a ruling took 0.4 GB and kept the collector busy.
-    """
-
-    lane: Lane
-    object: str
-    line: int
-    part: int
-    landed_ms: int
-    event_key: str
-    event_name: str
-    event_id: str | None
-    org_id: int
-    created_ms: int
-    ref_id: str | None
-    api_request_id: str | None
-    loyalty_event_id: str | None
-    customer_id: str
-    envelope: str
-    data: bytes
-
-    @property
-    def place(self) -> Place:
-        return Place(self.object, self.line, self.part)
-
-
 class RawStage:
     """Writes the raw events of one slice of the landing store."""
 
@@ -86,14 +56,14 @@ class RawStage:
         settings: CapillarySettings,
         thresholds: Thresholds,
         mapped: Collection[str],
+        catalogue: Catalogue | None = None,
     ) -> None:
         self._store = store
         self._lake = lake
         self._claims = Claims(state)
         self._ledger = LandedObjects(state)
-        self._settings = settings
         self._max_age_ms = thresholds.max_event_age_hours * 3_600_000
-        self._mapped = mapped
+        self._sorting = Sorting(settings, mapped, (catalogue or shipped_catalogue()).find)
 
     def insist_on_memory(self) -> None:
         """Refuse to work where the tables hold events and the state database knows of none.
@@ -130,7 +100,7 @@ class RawStage:
         self, run: _Run, taken: list[ReadObject], lines: dict[int, int], progress: Callable[[str], None]
     ) -> Iterator[pa.RecordBatch]:
         object_ids = {o.key: o.object_id for o in taken}
-        waiting: list[_Candidate] = []
+        waiting: list[Candidate] = []
         size = 0
         for number, one in enumerate(taken, start=1):
             before = run.counts.lines
@@ -149,65 +119,31 @@ class RawStage:
         if waiting:
             yield self._first_landings(run, object_ids, waiting)
 
-    def _sort(self, run: _Run, taken: ReadObject, record: Record) -> _Candidate | None:
+    def _sort(self, run: _Run, taken: ReadObject, record: Record) -> Candidate | None:
         """The candidate of a record, or None where it has been set aside."""
         name: str | None = None
         try:
-            if record.problem is not None:
-                raise NotAnEvent(record.problem, "The record could not be read.")
-            envelope = unwrap(record.value)
-            name = envelope.event_name
-            event_type = find(name)
-            if event_type is None:
-                run.counts.unknown_events[name] += 1
-                raise NotAnEvent("event_unknown", "The catalogue has no event type of this name.", name)
+            event_type, envelope = self._sorting.event(record)
             name = event_type.name
-            latest_ms = min(latest_event_ms(taken.key), taken.stored_ms)
-            if envelope.created_ms > latest_ms + self._settings.clock_skew_seconds * 1000:
-                raise NotAnEvent("time_in_future", "createdAt lies after the landing.", name)
-            return self._candidate(run, taken, record, event_type, envelope)
+            candidate = self._sorting.candidate(
+                Origin(taken.lane, taken.key, taken.stored_ms), record, event_type, envelope
+            )
         except NotAnEvent as refused:
+            if refused.code == "event_unknown":
+                run.counts.unknown_events[refused.event_name or ""] += 1
             run.refuse(taken, record, refused, name)
         except NotDelivered as ignored:
             run.ignore(taken, record, ignored.reason, name or "")
+        else:
+            if name != envelope.event_name:
+                run.counts.respelled_events[envelope.event_name] += 1
+            return candidate
         return None
 
-    def _candidate(
-        self, run: _Run, taken: ReadObject, record: Record, event_type: EventType, envelope: Envelope
-    ) -> _Candidate:
-        customer = customer_id(event_type, envelope.data)
-        if event_type.name not in self._mapped and not self._settings.deliver_other_events:
-            raise NotDelivered("no_mapping")
-        try:
-            data = orjson.dumps(envelope.data)
-            key = event_key(event_type, envelope)
-        except TypeError as error:
-            raise NotAnEvent("not_storable", "The event cannot be written as JSON again.", event_type.name) from error
-        if event_type.name != envelope.event_name:
-            run.counts.respelled_events[envelope.event_name] += 1
-        return _Candidate(
-            lane=taken.lane,
-            object=taken.key,
-            line=record.line,
-            part=record.part,
-            landed_ms=taken.stored_ms,
-            event_key=key,
-            event_name=event_type.name,
-            event_id=envelope.event_id,
-            org_id=envelope.org_id,
-            created_ms=envelope.created_ms,
-            ref_id=envelope.ref_id,
-            api_request_id=envelope.api_request_id,
-            loyalty_event_id=envelope.loyalty_event_id,
-            customer_id=customer,
-            envelope=envelope.shape,
-            data=data,
-        )
-
-    def _first_landings(self, run: _Run, object_ids: dict[str, int], waiting: list[_Candidate]) -> pa.RecordBatch:
+    def _first_landings(self, run: _Run, object_ids: dict[str, int], waiting: list[Candidate]) -> pa.RecordBatch:
         """Rows of the candidates that are the first of their key; the others are noted as duplicates."""
         rulings = self._claims.rule(run.part.day, object_ids, [(c.event_key, c.place) for c in waiting])
-        first: list[_Candidate] = []
+        first: list[Candidate] = []
         for candidate, ruling in zip(waiting, rulings, strict=True):
             # A line of this very run that gave way is read, or has been, and counts itself as the duplicate.
             gave_way = ruling.replaced if ruling.replaced and ruling.replaced.key not in object_ids else None
@@ -222,9 +158,9 @@ class RawStage:
             if gave_way is not None:
                 run.counts.replaced_keys.add(candidate.event_key)
             self._count(run.counts, candidate)
-        return _raw_batch(run.part, first)
+        return raw_batch(run.part, first)
 
-    def _count(self, counts: RawCounts, candidate: _Candidate) -> None:
+    def _count(self, counts: RawCounts, candidate: Candidate) -> None:
         counts.raw += 1
         counts.by_event_type[candidate.event_name] += 1
         counts.without_event_id += candidate.event_id is None
@@ -288,7 +224,7 @@ class _Run:
         self._set_aside(taken.lane, place, name, None, kind="ignored", reason=reason, replaced=False)
 
     def duplicate(
-        self, event: _Candidate, place: Place, first_day: str, *, replaced: bool = False, noted: bool = False
+        self, event: Candidate, place: Place, first_day: str, *, replaced: bool = False, noted: bool = False
     ) -> None:
         # A line that gave way was counted when its own micro-batch read it.
         self.counts.duplicates += not replaced
@@ -314,12 +250,13 @@ class _Run:
         )
 
 
-def _raw_batch(part: Slice, candidates: list[_Candidate]) -> pa.RecordBatch:
+def raw_batch(part: Slice, candidates: list[Candidate]) -> pa.RecordBatch:
+    """Rows of `raw_events` for events that are the first of their key."""
     columns: dict[str, Any] = {
         "day": [part.day] * len(candidates),
         "batch_id": [part.batch_id or WHOLE_DAY] * len(candidates),
     }
-    values = zip(*candidates, strict=True) if candidates else ((),) * len(_Candidate._fields)
-    columns |= dict(zip(_Candidate._fields, values, strict=True))
+    values = zip(*candidates, strict=True) if candidates else ((),) * len(Candidate._fields)
+    columns |= dict(zip(Candidate._fields, values, strict=True))
     columns["data"] = pa.array(columns["data"], pa.binary()).cast(pa.string())
     return pa.RecordBatch.from_pydict(columns, schema=RAW_EVENTS.schema)

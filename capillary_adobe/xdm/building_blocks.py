@@ -60,18 +60,14 @@ FIELD_GROUPS: Final[dict[Kind, tuple[FieldGroup, ...]]] = {
     ),
     "profiles": (
         FieldGroup("https://ns.adobe.com/xdm/context/identitymap", "IdentityMap", ("identityMap",)),
-        FieldGroup(
-            "https://ns.adobe.com/xdm/mixins/profile/profile-loyalty-details", "Loyalty Details", ("loyalty",)
-        ),
+        FieldGroup("https://ns.adobe.com/xdm/mixins/profile/profile-loyalty-details", "Loyalty Details", ("loyalty",)),
         FieldGroup("https://ns.adobe.com/xdm/context/profile-person-details", "Demographic Details", ("person",)),
         FieldGroup(
             "https://ns.adobe.com/xdm/context/profile-personal-details",
             "Personal Contact Details",
             ("personalEmail", "mobilePhone", "homeAddress"),
         ),
-        FieldGroup(
-            "https://ns.adobe.com/xdm/mixins/profile-consents", "Consent and Preference Details", ("consents",)
-        ),
+        FieldGroup("https://ns.adobe.com/xdm/mixins/profile-consents", "Consent and Preference Details", ("consents",)),
         FieldGroup(
             "https://ns.adobe.com/xdm/context/profile-preferences-details",
             "Preference Details",

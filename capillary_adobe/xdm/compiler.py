@@ -10,20 +10,19 @@ Python objects besides, so the parsed entity is needed anyway.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from capillary_adobe.capillary import values
 from capillary_adobe.capillary.values import Unreadable
-from capillary_adobe.tables import ENRICHED_EVENTS
-from capillary_adobe.xdm.rules import TENANT, Leaf, List, Node, Path, Rules, Step, Test, Variant
+from capillary_adobe.xdm import primitives
+from capillary_adobe.xdm.expressions import COLUMNS
+from capillary_adobe.xdm.rule_model import TENANT, Leaf, List, Node, Path, Rules, Step, Test, Variant
 
-_COLUMN = {name: place for place, name in enumerate(ENRICHED_EVENTS.names)}
+_COLUMN = {name: place for place, name in enumerate(COLUMNS)}
 
 
 @dataclass(frozen=True)
@@ -34,52 +33,18 @@ class Mapped:
     customer_id_only: bool
     timestamp_ms: int
     fields: dict[str, Any]
+    variant: int
 
 
 Transform = Callable[[dict[str, Any], tuple[Any, ...], list[str]], Mapped]
 
 
 def compile_rules(rules: Rules, tenant_id: str) -> dict[str, Transform]:
-    """One function per event type: payload, enriched row, list for unreadable source paths → `Mapped`."""
+    """One function per event type: payload, enriched row, list for unreadable source paths → `Mapped`.
+
+    Behind the columns of the enriched row stands one item more, the customer identity (`@identity`).
+    """
     return {event: _Writer(tenant_id).function(variants) for event, variants in rules.items()}
-
-
-def _slug(value: Any) -> str | None:
-    """A text for use in a URI; one without a single Latin letter or digit is escaped as it is."""
-    read = values.text(value)
-    return re.sub(r"[^a-z0-9]+", "-", read.lower()).strip("-") or quote(read, safe="") if read else None
-
-
-def _pick(found: Any, key: str, wanted: Any) -> Any:
-    """The first element whose field equals the wanted value, case aside; ids compare as text."""
-    sought = _comparable(wanted)
-    if type(found) is not list or sought is None:
-        return None
-    for element in found:
-        if type(element) is dict and _comparable(element.get(key)) == sought:
-            return element
-    return None
-
-
-def _comparable(value: Any) -> str | None:
-    try:
-        read = values.text(value)
-    except Unreadable:
-        return None
-    return read and read.lower()
-
-
-def _compare(value: Any) -> float:
-    """A number to compare with; what is no number compares as not a number, which is never true."""
-    try:
-        read = values.number(value)
-    except Unreadable:
-        read = None
-    return float("nan") if read is None else float(read)
-
-
-def _same_text(value: Any, literal: str) -> bool:
-    return type(value) is str and value.strip().lower() == literal
 
 
 _LIBRARY: dict[str, Any] = {
@@ -87,18 +52,11 @@ _LIBRARY: dict[str, Any] = {
     "Mapped": Mapped,
     "ZoneInfo": ZoneInfo,
     "nothing": values.nothing,
-    "pick": _pick,
-    "compare": _compare,
-    "same_text": _same_text,
+    "pick": primitives.pick,
+    "compare": primitives.compare,
+    "same_text": primitives.same_text,
     "epoch_ms": values.epoch_ms,
-    "convert_text": values.text,
-    "convert_id": values.identifier,
-    "convert_slug": _slug,
-    "convert_number": values.number,
-    "convert_integer": values.integer,
-    "convert_limit": values.limit,
-    "convert_boolean": values.boolean,
-    "convert_currency": values.currency,
+    **{f"convert_{name}": function for name, function in primitives.CONVERT.items()},
     "convert_moment": values.moment,
 }
 
@@ -118,18 +76,18 @@ class _Writer:
     def function(self, variants: tuple[Variant, ...]) -> Transform:
         """Compile the variants of one event type; the first whose condition holds applies."""
         self._emit(f"zone = ZoneInfo(row[{_COLUMN['zone']}])")
-        for variant in variants:
+        for number, variant in enumerate(variants):
             if variant.when:
                 with self._block(f"if {self._condition(variant.when)}:"):
-                    self._variant(variant)
+                    self._variant(variant, number)
             else:
-                self._variant(variant)
+                self._variant(variant, number)
         source = "def transform(data, row, unreadable):\n" + "\n".join(self._lines)
         # The source is made of parsed rules alone: names are word characters, literals go through repr.
         exec(compile(source, "<mapping>", "exec"), self._globals)  # noqa: S102
         return self._globals["transform"]
 
-    def _variant(self, variant: Variant) -> None:
+    def _variant(self, variant: Variant, number: int) -> None:
         self._emit(f"created = row[{_COLUMN['created_ms']}]")
         self._emit("timestamp = None")
         for path in variant.timestamp:
@@ -143,7 +101,7 @@ class _Writer:
                     self._emit("timestamp = None")
         fields = self._node(variant.fields)
         stamp = "created if timestamp is None else timestamp"
-        self._emit(f"return Mapped({variant.event_type!r}, {variant.customer_id_only}, {stamp}, {fields})")
+        self._emit(f"return Mapped({variant.event_type!r}, {variant.customer_id_only}, {stamp}, {fields}, {number})")
 
     def _node(self, node: Node) -> str:
         name = self._name("node")

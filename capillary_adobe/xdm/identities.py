@@ -24,6 +24,11 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _PLACEHOLDERS = frozenset({"null", "none", "na", "n/a", "anonymous", "invalid", "test", "unknown", "0", "-1"})
 
 
+def customer_identity(org_id: int, customer_id: str, *, with_org: bool) -> str:
+    """The value of the primary identity."""
+    return f"{org_id}-{customer_id}" if with_org else customer_id
+
+
 def identity_map(
     org_id: int, customer_id: str, holder: Any, *, customer_id_only: bool, with_org: bool
 ) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def identity_map(
 
     `holder` is the payload's `customerIdentifiers` object or anything else; what is not sound is left out.
     """
-    primary = f"{org_id}-{customer_id}" if with_org else customer_id
+    primary = customer_identity(org_id, customer_id, with_org=with_org)
     identities = {CUSTOMER: [_identity(primary, primary=True)]}
     if customer_id_only or type(holder) is not dict:
         return identities

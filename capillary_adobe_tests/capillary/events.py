@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from capillary_adobe.capillary.catalogue import find
+from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.capillary.envelope import unwrap
 from capillary_adobe.capillary.keys import event_key
@@ -90,7 +90,7 @@ def shapes(flat: Json) -> dict[str, Json]:
 def key_of(value: Json) -> str:
     """The event key of a record."""
     envelope = unwrap(value)
-    event_type = find(envelope.event_name)
+    event_type = shipped_catalogue().find(envelope.event_name)
     assert event_type is not None
     return event_key(event_type, envelope)
 
@@ -100,7 +100,7 @@ def raw_batch(records: Iterable[Json], landed_object: str = OBJECT) -> pa.Record
     rows = []
     for line, value in enumerate(records, start=1):
         envelope = unwrap(value)
-        event_type = find(envelope.event_name)
+        event_type = shipped_catalogue().find(envelope.event_name)
         assert event_type is not None
         row = dict.fromkeys(RAW_EVENTS.names) | {
             "day": DAY,

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from capillary_adobe.capillary.catalogue import Catalogue
 from capillary_adobe.capillary.raw import RawCounts, RawStage
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import open_landing_store
@@ -26,14 +27,16 @@ Json = dict[str, Any]
 class Road:
     """One landing store with its tables and its state."""
 
-    def __init__(self, folder: Path, mapped: Iterable[str], **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, mapped: Iterable[str], catalogue: Catalogue | None = None, **settings: Any
+    ) -> None:
         self.store = open_landing_store(str(folder / "landing"))
         self.lake = Lake(str(folder / "lake"))
         self.state = State(f"sqlite:///{folder}/state.db")
         self.ledger = LandedObjects(self.state)
         self.progress: list[str] = []
         self._stage = RawStage(
-            self.store, self.lake, self.state, CapillarySettings(**settings), Thresholds(), set(mapped)
+            self.store, self.lake, self.state, CapillarySettings(**settings), Thresholds(), set(mapped), catalogue
         )
 
     def land(self, name: str, records: bytes | Iterable[Json | bytes], day: str = DAY, lane: str = "events") -> str:

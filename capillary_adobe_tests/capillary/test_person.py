@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from capillary_adobe.capillary.catalogue import EventType, find
+from capillary_adobe.capillary.catalogue import EventType, shipped_catalogue
 from capillary_adobe.capillary.envelope import NotAnEvent
 from capillary_adobe.capillary.person import NotDelivered, customer_id, identifiers_of
 from capillary_adobe_tests.capillary.events import Json
 
 
 def known(name: str) -> EventType:
-    found = find(name)
+    found = shipped_catalogue().find(name)
     assert found is not None
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from capillary_adobe.capillary.catalogue import find
+from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.envelope import NotAnEvent, unwrap
 from capillary_adobe.capillary.person import NotDelivered, customer_id
 from capillary_adobe.settings import CapillarySettings
@@ -291,7 +291,7 @@ def test_a_customer_is_never_taken_from_the_actor_of_a_groups_event() -> None:
         "entityInformation": {"entityType": "USERGROUP2", "entityId": 1},
         "triggeringActivity": {"entityInformation": {"entityType": "USER", "entityId": 7}},
     }
-    event_type = find("pointsRedeemed")
+    event_type = shipped_catalogue().find("pointsRedeemed")
     assert event_type is not None
     with pytest.raises(NotDelivered, match="group"):
         customer_id(event_type, data)

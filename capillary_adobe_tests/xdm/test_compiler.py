@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from capillary_adobe.tables import ENRICHED_EVENTS
 from capillary_adobe.xdm.compiler import Mapped, compile_rules
-from capillary_adobe.xdm.rules import parse_rules
+from capillary_adobe.xdm.expressions import COLUMNS
+from capillary_adobe.xdm.rules import CONVERSIONS, parse_rules
 from capillary_adobe_tests.capillary.events import CREATED_MS
 
 Json = dict[str, Any]
@@ -19,7 +21,7 @@ def run(rules: str, data: Json, **row: Any) -> tuple[Mapped, list[str]]:
     columns = {"zone": "Asia/Kolkata", "created_ms": CREATED_MS, **row}
     unreadable: list[str] = []
     transform = compile_rules(parse_rules({"a.yaml": rules}), "acme")["x"]
-    return transform(data, tuple(columns.get(name) for name in ENRICHED_EVENTS.names), unreadable), unreadable
+    return transform(data, tuple(columns.get(name) for name in COLUMNS), unreadable), unreadable
 
 
 def fields(text: str, data: Json, **row: Any) -> Any:
@@ -43,6 +45,7 @@ def fields(text: str, data: Json, **row: Any) -> Any:
         ("a: {from: [x, y], as: moment}", {"x": "soon", "y": "2026-01-31"}, {"a": "2026-01-31T23:59:59+05:30"}),
         ("a: {from: x, as: moment, edge: start}", {"x": "2026-01-31"}, {"a": "2026-01-31T00:00:00+05:30"}),
         ("a: {from: '@program_id', as: id}", {}, {"a": "973"}),
+        ("a: {from: '@identity'}", {}, {"a": "100458-7"}),
         ("a: {value: 1}", {}, {"a": 1}),
         ("a: {value: 1, when: x}", {}, {}),
         ("a: {value: 1, when: not x}", {"x": "null"}, {"a": 1}),
@@ -52,6 +55,10 @@ def fields(text: str, data: Json, **row: Any) -> Any:
         ("a: {value: 1, when: x >= 2 and y}", {"x": 2, "y": "z"}, {"a": 1}),
         ("a: {value: 1, when: x is RETURN}", {"x": " return "}, {"a": 1}),
         ("a: {value: 1, when: not x is RETURN}", {"x": 5}, {"a": 1}),
+        ("a: {value: 1, when: x is true}", {"x": True}, {"a": 1}),
+        ("a: {value: 1, when: x is 973}", {"x": 973.0}, {"a": 1}),
+        ("a: {value: 1, when: x is false}", {"x": 0}, {}),
+        ("a: {value: 1, when: x is a}", {"x": ["a"]}, {}),
         ("a: {from: x, choose: {Ja: 'y', Nein: 'n'}}", {"x": "JA"}, {"a": "y"}),
         ("a: {from: x, choose: {Ja: 'y'}}", {"x": "maybe"}, {}),
         ("a: {from: x, as: slug, prefix: c/}", {"x": "Web Engage!"}, {"a": "c/web-engage"}),
@@ -89,7 +96,7 @@ def fields(text: str, data: Json, **row: Any) -> Any:
     ],
 )
 def test_what_a_rule_makes_of_a_payload(rule: str, data: Json, expected: Json) -> None:
-    assert fields(rule, data, program_id="973") == expected
+    assert fields(rule, data, program_id="973", identity="100458-7") == expected
 
 
 def test_what_cannot_be_read_is_left_out_and_named() -> None:
@@ -105,6 +112,7 @@ def test_the_first_variant_whose_condition_holds_applies() -> None:
     - {event_type: two, when: a, identities: customer id only}
     - {event_type: three}"""
     assert [run(rules, {"a": a})[0].event_type for a in ("b", "c", None)] == ["one", "two", "three"]
+    assert [run(rules, {"a": a})[0].variant for a in ("b", "c", None)] == [0, 1, 2]
     assert [run(rules, {"a": a})[0].customer_id_only for a in ("b", "c", None)] == [False, True, False]
 
 
@@ -130,3 +138,66 @@ def test_the_timestamp_is_the_business_moment_unless_it_lies_after_the_storing(
 def test_a_text_of_a_rule_is_never_code() -> None:
     rule = "a: {value: \"'); raise SystemExit('\"}, b: {from: x, prefix: \"'+0+'\", as: text}"
     assert fields(rule, {"x": "t"}) == {"a": "'); raise SystemExit('", "b": "'+0+'t"}
+
+
+def test_the_deepest_lists_that_the_language_takes_are_compiled() -> None:
+    rule = f"a: {'[{each: l, fields: {b: ' * 14}{{from: l, as: id}}{'}}]' * 14}"
+    data: Any = {"l": 7}
+    expected: Any = {"b": "7"}
+    for _ in range(14):
+        data, expected = {"l": [data]}, {"b": [expected]}
+    assert fields(rule, data) == {"a": expected["b"]}
+
+
+# Any rules that can be read, over any payload: an entity or nothing, and what cannot be read is named.
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.one_of(
+    st.lists(NAMES, min_size=1, max_size=3).map(".".join),
+    st.sampled_from(
+        ["$.a", "'a[b=c].b'", "'a[b=$.c].a'", "'@till_code'", "'@created_ms'", "'@identity'", "'@missing'"]
+    ),
+)
+TESTS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "not "]),
+    st.sampled_from(["a", "b.c"]),
+    st.sampled_from(["", " > 1", " is c"]),
+)
+WHEN = st.one_of(
+    st.just(""), st.lists(TESTS, min_size=1, max_size=2).map(lambda tests: f", when: {' and '.join(tests)}")
+)
+LEAF = st.one_of(
+    st.builds("{{from: [{}, {}], as: {}{}}}".format, PATHS, PATHS, st.sampled_from(CONVERSIONS), WHEN),
+    st.builds("{{from: {}, choose: {{c: d}}{}}}".format, PATHS, WHEN),
+    st.builds("{{from: {}, as: slug, prefix: p/}}".format, PATHS),
+    st.just("{value: 1.5}"),
+)
+RULE = st.recursive(
+    LEAF,
+    lambda inner: (
+        st.builds("{{{}: {}}}".format, NAMES, inner)
+        | st.builds("[{{each: {}, distinct: true{}, fields: {{{}: {}}}}}]".format, PATHS, WHEN, NAMES, inner)
+        | st.builds("[{{fields: {{a: {}, b: {}}}}}]".format, inner, inner)
+    ),
+    max_leaves=4,
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "c", "null", "2026-01-31", "7.5", "-1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RULE, RULE, st.dictionaries(NAMES, JSON, max_size=3))
+def test_rules_that_can_be_read_survive_every_payload(one: str, two: str, data: Json) -> None:
+    rules = f"x: [{{event_type: e, when: a, fields: {{t: {one}}}}}, {{event_type: f, fields: {{t: {one}, u: {two}}}}}]"
+    mapped, unreadable = run(rules, data, till_code="T1", identity="7", missing=["store"])
+    assert mapped.fields.keys() <= {"t", "u"}
+    assert (mapped.variant, mapped.event_type) in ((0, "e"), (1, "f"))
+    assert all(isinstance(path, str) for path in unreadable)
