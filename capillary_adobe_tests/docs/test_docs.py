@@ -15,19 +15,20 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from capillary_adobe import settings
+from capillary_adobe.adobe.causes import category_of, cause_of
 from capillary_adobe.adobe.errors import CURES, NO_ANSWER, REACTIONS, reaction_to
 from capillary_adobe.cli import main
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
 from capillary_adobe.emulators.faults import KINDS
-from capillary_adobe.reasons import AEP_REASONS, IGNORED_REASONS, RAW_REASONS, XDM_REASONS
+from capillary_adobe.reasons import AEP_REASONS, CATEGORIES, IGNORED_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.settings import variable
 from capillary_adobe.state import Outcome, Route
 from capillary_adobe.state.database import metadata
-from capillary_adobe.tables import TABLES
+from capillary_adobe.tables import QUARANTINE, TABLES
 from capillary_adobe_tests.docs.pages import PAGES, ROOT, anchors, commands, links, page, plain, rows, section
 
-OUR_VARIABLES = re.compile(r"\b(?:ADOBE|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|STATE)_[A-Z][A-Z_]*[A-Z]\b")
+OUR_VARIABLES = re.compile(r"\b(?:ADOBE|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|STATE)_[A-Z][A-Z_]*[A-Z]\b")
 # Every status that HTTP has, so that one treated in a way of its own is noticed.
 STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -43,7 +44,9 @@ def defaults() -> dict[str, str]:
     found: dict[str, str] = {}
     for cls in all_settings():
         for name, field in cls.model_fields.items():
-            if field.is_required():
+            if field.is_required() and variable(cls, name).removeprefix("ADOBE_").lower() in settings.RECORDED:
+                written = "set-up"
+            elif field.is_required():
                 written = "required"
             elif field.default is None:
                 written = "none"
@@ -85,6 +88,28 @@ def test_troubleshooting_has_exactly_the_codes_of_the_code(heading: str, reasons
     described = [plain(row[0]) for row in rows(section(page("troubleshooting.md"), heading))]
 
     assert sorted(described) == sorted(reasons)
+
+
+def test_troubleshooting_has_the_categories_of_the_code_with_their_cures() -> None:
+    described = rows(section(page("troubleshooting.md"), "## Reading a violation"))
+    told = {plain(row[0]): (row[1], row[2]) for row in described if plain(row[0]) in CATEGORIES}
+
+    assert told == {name: tuple(category) for name, category in CATEGORIES.items()}
+
+
+def test_troubleshooting_sorts_aeps_codes_as_the_code_does() -> None:
+    described = rows(section(page("troubleshooting.md"), "## Reading a violation"))
+    told = {plain(row[0]): plain(row[1]) for row in described if plain(row[0]).startswith("DCVS")}
+
+    assert len(told) == 5
+    assert told == {code: category_of(cause_of(code)) for code in told}
+
+
+def test_troubleshooting_has_the_columns_of_a_violation() -> None:
+    described = {plain(row[0]) for row in rows(section(page("troubleshooting.md"), "## Reading a violation"))}
+
+    assert {"pointer", *(column.name for column in QUARANTINE.columns[-5:])} <= described
+    assert {"category", "keyword", "value_type", "rule", "cure"} == {one.name for one in QUARANTINE.columns[-5:]}
 
 
 def test_every_quarantine_code_has_a_cure() -> None:

@@ -11,16 +11,21 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from capillary_adobe.capillary.catalogue import find
+from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.capillary.envelope import unwrap
 from capillary_adobe.capillary.keys import event_key
 from capillary_adobe.capillary.person import customer_id
+from capillary_adobe.cli_mapping import check
 from capillary_adobe.settings import CapillarySettings, TenantSettings
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 from capillary_adobe.xdm import rules as language
+from capillary_adobe.xdm.additions import extended_schema
+from capillary_adobe.xdm.checking import check_mapping
 from capillary_adobe.xdm.entities import EntityStage
+from capillary_adobe.xdm.mapping_files import with_tenant
 from capillary_adobe.xdm.rules import CONVERSIONS, GENERIC, Rules, load_rules, parse_rules
+from capillary_adobe.xdm.tenant_events import NAMESPACES, SOURCES
 from capillary_adobe_tests.docs.pages import blocks, page, plain, rows, section
 
 PAGE = page("mapping.md")
@@ -42,15 +47,30 @@ def test_the_conversions_are_those_of_the_language() -> None:
 
 
 def test_every_option_of_the_language_is_described() -> None:
-    assert set(described("### An entry")) == language._VARIANT_OPTIONS
-    assert set(described("### A field")) == language._LEAF_OPTIONS
-    assert set(described("### A list")) == language._BLOCK_OPTIONS
+    assert set(described("### An entry")) == set(language.VARIANT_OPTIONS)
+    assert set(described("### A field")) == set(language.LEAF_OPTIONS)
+    assert set(described("### A list")) == set(language.BLOCK_OPTIONS)
 
 
 def test_the_printed_rules_are_rules() -> None:
     shared = "envelope: {}\nplace: {}\n"
-    for text in blocks(PAGE, "yaml"):
+    for text in blocks(section(PAGE, "### An entry"), "yaml"):
         assert parse_rules({"page.yaml": text, "shared.yaml": shared})
+
+
+def test_the_printed_folder_is_sound() -> None:
+    events, rules = blocks(section(PAGE, "## Your own mapping"), "yaml")
+    mapping = with_tenant({"events.yaml": events, "brand.yaml": rules})
+
+    assert mapping.touched == {"customerAdded", "walletToppedUp"}
+    assert check_mapping(mapping, extended_schema("events", "acme", mapping.rules), "acme") == []
+
+
+def test_what_a_tenant_declares_is_described() -> None:
+    assert described("### What events.yaml declares") == ["any other", SOURCES, NAMESPACES]
+    assert [plain(row[0]) for row in rows(section(PAGE, "## Checking the mapping")) if row[0].startswith("`--")] == [
+        option for parameter in check.params for option in parameter.opts
+    ]
 
 
 def test_the_example_comes_out_as_printed() -> None:
@@ -66,7 +86,7 @@ def entity_of(event: dict[str, Any]) -> dict[str, Any]:
     """The entity of an event as landed, with the page's two settings."""
     settings = CapillarySettings(org_timezone="Asia/Kolkata", currency=None, identity_with_org=False)
     envelope = unwrap(event)
-    event_type = find(envelope.event_name)
+    event_type = shipped_catalogue().find(envelope.event_name)
     assert event_type is not None
     row = {
         "day": "2026-11-20",
