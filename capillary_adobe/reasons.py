@@ -1,10 +1,12 @@
 """Reason codes: why a record is in quarantine or ignored, in one place.
 
-Belongs here: every code with its meaning, the single source for the docs page and the checks. Does not belong here:
-deciding which code applies.
+Belongs here: every code and every category with its meaning, the single source for the docs page and the checks. Does
+not belong here: deciding which one applies.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 RAW_REASONS = {
     "not_json": "The text is no JSON: cut short, or no JSON at all.",
@@ -42,6 +44,63 @@ XDM_REASONS = {
     "not_conformant": "The schema is violated in another way.",
 }
 
+UNCLASSIFIED = "unclassified"
+
+
+class Category(NamedTuple):
+    """What AEP calls a kind of fault: its meaning, and what mostly mends it."""
+
+    meaning: str
+    cure: str
+
+
+CATEGORIES = {
+    "presence": Category(
+        "A field that must be there is absent.",
+        "Fill it in the mapping, leave its parent out with `when`, or drop the demand in AEP.",
+    ),
+    "type": Category(
+        "A value has another JSON type than the schema says; null is of no type.",
+        "Set the conversion with `as`; leave the field out where there is no value.",
+    ),
+    "format": Category(
+        "A text is no date-time, date, e-mail or URI.",
+        "Convert with `as: moment` or `as: slug`, or leave the field out.",
+    ),
+    "pattern": Category(
+        "A text does not match the schema's pattern.",
+        "Convert it, such as with `as: currency`, or leave the field out.",
+    ),
+    "range": Category(
+        "A number, a length or a count lies outside its bounds; nothing empty is taken.",
+        "Map to a field that holds it, or leave the field out.",
+    ),
+    "enum": Category(
+        "The schema does not list the value.",
+        "Translate it with `choose`, or add the value to the schema in AEP.",
+    ),
+    "unknown": Category(
+        "The schema does not have the field.",
+        "Correct the target, or let `capillary-adobe setup` add the field.",
+    ),
+    "identity": Category(
+        "The identities break a rule: one primary, at most 20, none blank, overlong or a word for nobody.",
+        "Leave the identity out, or mark exactly one as primary.",
+    ),
+    "timestamp": Category(
+        "The event lies in the future.",
+        "Check the zone of its dates and the source's clock.",
+    ),
+    "size": Category(
+        "The record is larger than AEP takes.",
+        "Leave out or shorten the longest field.",
+    ),
+    UNCLASSIFIED: Category(
+        "None of these, or AEP does not say.",
+        "Read the detail; look the batch up in AEP's monitoring view.",
+    ),
+}
+
 AEP_REASONS = {
     "aep_field_missing": "AEP misses a field that the dataset's schema demands.",
     "aep_wrong_type": "AEP's schema has another type for a value.",
@@ -50,6 +109,8 @@ AEP_REASONS = {
     "aep_out_of_range": "A number or length lies outside the bounds in AEP's schema.",
     "aep_not_in_enum": "AEP's schema does not list the value.",
     "aep_unknown_field": "AEP's schema does not have the field.",
+    "aep_bad_identity": "AEP's rules for identities are broken.",
+    "aep_in_future": "AEP takes the event's time for one in the future.",
     "aep_unreadable_row": "AEP could not read the row of a batch.",
     "aep_too_large": "The entity alone is larger than AEP takes.",
     "aep_refused": "AEP refused the entity for another reason; its own words are in the detail.",

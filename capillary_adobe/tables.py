@@ -119,6 +119,8 @@ XDM_EVENTS = Table(
             "unreadable", pa.list_(pa.field("element", _TEXT)), "Source fields left out because no value could be read"
         ),
         Column("entity", _TEXT, "The XDM entity, JSON, valid and ready to send"),
+        Column("rule", _TEXT, "Fingerprint of the mapping rule that made it", required=False),
+        Column("draft", pa.bool_(), "True where that rule was a draft, so that the entity is not sent", required=False),
     ),
     bulk=("entity",),
 )
@@ -164,6 +166,11 @@ QUARANTINE = Table(
         Column("event_name", _TEXT, "Event type as sent, if it could be read", required=False),
         Column("event_key", _TEXT, "Idempotency key, if it could be made", required=False),
         Column("text", _TEXT, "The original text, whole up to 1 MiB"),
+        Column("category", _TEXT, "Kind of fault as AEP sorts them; see docs/troubleshooting.md", required=False),
+        Column("keyword", _TEXT, "Keyword of the schema, or the rule, that is broken", required=False),
+        Column("value_type", _TEXT, "JSON type of the value at fault; `absent` where there is none", required=False),
+        Column("rule", _TEXT, "Line of the mapping that made the value", required=False),
+        Column("cure", _TEXT, "What to do about it", required=False),
     ),
     bulk=("text",),
 )

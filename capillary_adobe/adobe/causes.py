@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 
+from capillary_adobe.reasons import UNCLASSIFIED
+from capillary_adobe.xdm.violations import any_element
+
 _BY_KEYWORD = {
     "required": "aep_field_missing",
     "presence": "aep_field_missing",
@@ -19,13 +22,15 @@ _BY_KEYWORD = {
     "pattern": "aep_wrong_pattern",
     "enum": "aep_not_in_enum",
     "const": "aep_not_in_enum",
+    "identity": "aep_bad_identity",
+    "timestamp": "aep_in_future",
     "additionalproperties": "aep_unknown_field",
     "unevaluatedproperties": "aep_unknown_field",
 }
 _RANGES = re.compile(r"(exclusive)?(min|max)(imum|length|items|properties)?|multipleof|range", re.IGNORECASE)
 # Codes seen on failed rows and batches; Adobe publishes no list of the DCVS ones.
 _BY_NUMBER = {
-    "1101": "aep_field_missing",
+    "1101": "aep_wrong_type",
     "1104": "aep_wrong_type",
     "1105": "aep_wrong_format",
     "1106": "aep_not_in_enum",
@@ -35,7 +40,19 @@ _BY_NUMBER = {
     "413": "aep_too_large",
 }
 _OTHER = "aep_refused"
-_INDEX = re.compile(r"(?<=/)\d+(?=/|$)")
+# AEP's category by reason, and the keyword of its validator where the reason stands for one.
+_VOICE = {
+    "aep_field_missing": ("presence", "required"),
+    "aep_wrong_type": ("type", "type"),
+    "aep_wrong_format": ("format", "format"),
+    "aep_wrong_pattern": ("pattern", "pattern"),
+    "aep_out_of_range": ("range", None),
+    "aep_not_in_enum": ("enum", "enum"),
+    "aep_unknown_field": ("unknown", "additionalProperties"),
+    "aep_too_large": ("size", None),
+    "aep_bad_identity": ("identity", None),
+    "aep_in_future": ("timestamp", None),
+}
 # "required key [web] not found", as the validator that AEP uses says it (github.com/everit-org/json-schema).
 _MISSING = re.compile(r"required key \[([\w$.:-]{1,64})\]")
 _NUMBER = re.compile(r"\d{3,4}")
@@ -57,7 +74,7 @@ def cause_of(code: str, pointer: str = "", words: str = "") -> str:
 
     A missing field is told at the place of its parent, and only AEP's words name it.
     """
-    place = _INDEX.sub("*", pointer)
+    place = any_element(pointer)
     reason = reason_for(code)
     missing = _MISSING.search(words) if reason == "aep_field_missing" else None
     if missing is not None:
@@ -74,3 +91,13 @@ def place_of(cause: str) -> str | None:
     """The place within the entity that a cause names, if it names one."""
     place = cause.partition(":")[2]
     return place if place.startswith("/") else None
+
+
+def category_of(cause: str) -> str:
+    """AEP's category of a cause; see `reasons.CATEGORIES`."""
+    return _VOICE.get(reason_of(cause), (UNCLASSIFIED, None))[0]
+
+
+def keyword_of(cause: str) -> str | None:
+    """The keyword that AEP's validator broke off at, where the cause tells it."""
+    return _VOICE.get(reason_of(cause), (UNCLASSIFIED, None))[1]

@@ -64,7 +64,7 @@ def _judge(found: ReadBack, row: dict[str, Any], stage: EntityStage) -> None:
     if entity.get("_id") != row["id"] or entity.get("eventType") != row["event_type"]:
         found.fault("columns_differ", "an entity differs from its columns")
     for violation in stage.judge(entity, row["size"], row["object"], row["landed_ms"]):
-        found.fault(violation.code, f"{violation.pointer or '/'} {violation.detail}")
+        found.fault(violation.code, violation.words)
 
 
 def _repeated_ids(lake: Lake, part: Slice) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import astuple
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capillary_adobe.reasons import XDM_REASONS
+from capillary_adobe.reasons import CATEGORIES, UNCLASSIFIED, XDM_REASONS
 from capillary_adobe.xdm.conformance import ADVISED_BYTES, MAX_BYTES, Conformance, over_advised
 from capillary_adobe.xdm.schemas import Kind
 from capillary_adobe_tests.xdm.entities import TENANT, changed_entities, entities, places
+from capillary_adobe_tests.xdm.examples import event, profile, put, without
 from capillary_adobe_tests.xdm.official import (
     official_validators,
     reference_dir,
@@ -30,49 +31,6 @@ quickly = settings(deadline=None, max_examples=150, database=None)
 @pytest.fixture(scope="module")
 def _reference() -> None:
     reference_dir()
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    """A purchase with something of every part of an event; a change of None takes the field away."""
-    entity: dict[str, Any] = {
-        "_id": "8a5e0c",
-        "timestamp": "2026-03-01T10:00:00.000Z",
-        "eventType": "commerce.purchases",
-        "producedBy": "system",
-        "identityMap": {
-            "capillaryCustomerId": [{"id": "7001", "authenticatedState": "ambiguous", "primary": True}],
-            "Email": [{"id": "ann@example.com", "authenticatedState": "ambiguous", "primary": False}],
-        },
-        "channel": {"_id": "capillary/instore", "_type": "https://ns.adobe.com/xdm/channel-types/instore"},
-        "commerce": {"order": {"priceTotal": 12.5, "currencyCode": "INR"}, "purchases": {"value": 1}},
-        "productListItems": [{"SKU": "tea", "quantity": 2, "_acme": {"quantity": 1.5}}],
-        "_acme": {"capillary": {"orgId": 4_000_000_000, "tier": {"number": 1}, "trigger": {"name": "BillAdd"}}},
-    }
-    merged = {**entity, **changes}
-    return {name: value for name, value in merged.items() if value is not None}
-
-
-def profile() -> dict[str, Any]:
-    return {
-        "identityMap": {"capillaryCustomerId": [{"id": "7001", "primary": True}]},
-        "person": {"birthDate": "1990-02-28", "birthYear": 1990},
-        "personalEmail": {"address": "ann@example.com"},
-        "homeAddress": {"stateProvince": "IN-MH", "postOfficeBox": "12"},
-        "preferredLanguage": "zh-Hant-TW",
-        "loyalty": {"points": 10.5, "loyaltyID": ["c-1"]},
-        "consents": {"marketing": {"email": {"val": "y", "reason": "asked"}}},
-        "extSourceSystemAudit": {"lastUpdatedDate": "2026-03-01T10:00:00Z"},
-    }
-
-
-def put(entity: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
-    changed = deepcopy(entity)
-    holder: Any = changed
-    *steps, last = pointer.strip("/").split("/")
-    for step in steps:
-        holder = holder[int(step)] if isinstance(holder, list) else holder[step]
-    holder[int(last) if isinstance(holder, list) else last] = value
-    return changed
 
 
 def codes(kind: Kind, entity: dict[str, Any], size: int = SIZE, latest_ms: int | None = None) -> list[tuple[str, str]]:
@@ -137,6 +95,41 @@ def test_the_examples_of_these_tests_conform() -> None:
 )
 def test_a_broken_value_of_an_event_has_its_code_and_place(pointer: str, value: Any, code: str) -> None:
     assert codes("events", put(event(), pointer, value)) == [(code, pointer)]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value", "told"),
+    [
+        ("/eventType", None, ("type", "type", "null", "leave the field out where there is no value")),
+        ("/eventType", 7, ("type", "type", "integer", "convert it in the mapping with `as`")),
+        ("/eventType", "", ("minLength", "range", "string", "leave the field out where there is no value")),
+        ("/commerce/order/priceTotal", "1", ("type", "type", "string", "convert it in the mapping with `as`")),
+        ("/commerce/order/priceTotal", [1.5], ("type", "type", "array", "convert it in the mapping with `as`")),
+        ("/timestamp", "yesterday", ("format", "format", "string", "write RFC 3339 with T and a zone")),
+        ("/commerce/order/currencyCode", "inr", ("pattern", "pattern", "string", "convert it in the mapping")),
+        ("/commerce/order/orderType", "gift", ("enum", "enum", "string", "translate it in the mapping with `choose`")),
+        ("/productListItems/0/quantity", 2**31, ("maximum", "range", "integer", "use a field that holds it")),
+        ("/commerce/extra", 1.5, ("additionalProperties", "unknown", "number", "map to a field that it has")),
+        ("/identityMap/Email/0/id", " ", ("identityValue", "identity", "string", "leave the identity out")),
+    ],
+)
+def test_a_violation_tells_keyword_category_type_and_cure(pointer: str, value: Any, told: tuple[str, ...]) -> None:
+    [violation] = CONFORMANCE["events"].violations(put(event(), pointer, value), SIZE)
+    assert (violation.keyword, violation.category, violation.value_type) == told[:3]
+    assert violation.cure.startswith(told[3])
+    assert violation.words == f"{pointer} {violation.detail}; {violation.cure}"
+
+
+def test_what_is_absent_too_late_or_too_large_tells_its_category_too() -> None:
+    def found(entity: dict[str, Any], size: int = SIZE, latest_ms: int | None = None) -> list[tuple[str, str, str]]:
+        violations = CONFORMANCE["events"].violations(entity, size, latest_ms)
+        return [(one.keyword, one.category, one.value_type) for one in violations]
+
+    assert found(without(event(), "/channel/_id")) == [("required", "presence", "absent")]
+    assert found(without(event(), "/identityMap")) == [("required", "presence", "absent")]
+    assert found(event(), MAX_BYTES + 1) == [("maxBytes", "size", "object")]
+    assert found(event(), latest_ms=0) == [("latest", "timestamp", "string")]
+    assert found(event(identityMap={"Email": [{"id": "1"}]})) == [("primary", "identity", "object")]
 
 
 def test_a_pointer_leads_into_lists_and_escapes_its_steps() -> None:
@@ -358,7 +351,8 @@ def test_the_short_and_the_long_verdict_agree(kind: Kind) -> None:
         violations = CONFORMANCE[kind].violations(changed[0], size, latest_ms)
         assert CONFORMANCE[kind].conforms(changed[0], size, latest_ms) == (violations == [])
         assert {v.code for v in violations} <= XDM_REASONS.keys() - {"not_conformant"}
-        assert all(v.detail and v.keyword for v in violations)
+        assert all(v.detail and v.keyword and v.cure and v.value_type for v in violations)
+        assert {v.category for v in violations} <= CATEGORIES.keys() - {UNCLASSIFIED}
 
     check()
 
@@ -385,6 +379,6 @@ def test_a_violation_never_repeats_a_value(kind: Kind) -> None:
     def check(changed: tuple[dict[str, Any], Any]) -> None:
         entity, secret = changed
         for violation in CONFORMANCE[kind].violations(entity, MAX_BYTES + 1, 0):
-            assert str(secret) not in f"{violation.code} {violation.pointer} {violation.keyword} {violation.detail}"
+            assert str(secret) not in " ".join(astuple(violation))
 
     check()

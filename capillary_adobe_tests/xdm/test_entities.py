@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from datetime import date
-from functools import cache
 
 import orjson
 import pyarrow as pa
@@ -12,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capillary_adobe.capillary.catalogue import catalogue, find
+from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.enrichment import enrich
-from capillary_adobe.capillary.envelope import NotAnEvent, unwrap
-from capillary_adobe.capillary.person import NotDelivered, customer_id
-from capillary_adobe.demo.traffic import day_of_events
+from capillary_adobe.capillary.envelope import NotAnEvent
+from capillary_adobe.capillary.person import NotDelivered
 from capillary_adobe.reasons import XDM_REASONS
 from capillary_adobe.settings import CapillarySettings
 from capillary_adobe.spool import Spool
@@ -24,10 +21,11 @@ from capillary_adobe.tables import QUARANTINE, XDM_EVENTS
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
 from capillary_adobe.xdm.rules import load_rules
-from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, DAY, Json, event, raw_batch, shapes
+from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, Json, event, raw_batch, shapes
 from capillary_adobe_tests.xdm.entities import places
 from capillary_adobe_tests.xdm.official import official_validators, reference_dir, unknown_paths
 from capillary_adobe_tests.xdm.payloads import BILL, COMMON, ISSUED, REDEEMED, UPDATE
+from capillary_adobe_tests.xdm.traffic import delivered_events
 from capillary_adobe_tests.xdm.transforming import ACME, INDIA, empty_places, entities, entity, sample
 
 MAPPED = sorted(set(load_rules()) - {"*"})
@@ -40,21 +38,9 @@ def _reference() -> None:
     reference_dir()
 
 
-@cache
 def generated() -> list[Json]:
-    """The events of a demo day that a person is named in, at most once each."""
-    found: dict[str, Json] = {}
-    for _, line in day_of_events(date.fromisoformat(DAY), 3000, seed=11):
-        try:
-            value = orjson.loads(line)
-            envelope = unwrap(value)
-            event_type = find(envelope.event_name)
-            assert event_type is not None
-            customer_id(event_type, envelope.data)
-        except (orjson.JSONDecodeError, NotAnEvent, NotDelivered, AssertionError):
-            continue
-        found[line.decode()] = value
-    return list(found.values())
+    """The delivered events of a demo day."""
+    return delivered_events(3000, seed=11)
 
 
 def official(made: Json) -> list[str]:
@@ -94,7 +80,7 @@ def test_a_demo_day_becomes_official_entities() -> None:
 
 
 def test_every_event_type_of_a_person_has_its_event_type() -> None:
-    names = [name for name, found in catalogue().items() if found.person == "customerIdentifiers"]
+    names = [found.name for found in shipped_catalogue() if found.person == "customerIdentifiers"]
     assert len(names) > 50
     for name, made in zip(names, entities(map(event, names)), strict=True):
         expected = "commerce.purchases" if name == "transactionAdded" else f"loyalty.{name[0].lower()}{name[1:]}"

@@ -26,6 +26,7 @@ def test_the_head_of_every_entity() -> None:
             "capillary": {
                 "eventName": "pointsExpired",
                 "eventId": flat["eventId"],
+                "customerId": str(CUSTOMER),
                 "orgId": ORG,
                 "refId": f"{ORG}_1",
                 "apiRequestId": "request-1",
@@ -46,6 +47,7 @@ def test_contacts_are_secondary_and_the_organisation_stands_before_the_customer_
         "Email": ("a@example.com", False),
         "Phone": ("+919650000000", False),
     }
+    assert made["_acme"]["capillary"]["customerId"] == f"{ORG}-{CUSTOMER}"
 
 
 def test_customer_added() -> None:

@@ -53,7 +53,7 @@ def body(name: str, data: Json, settings: CapillarySettings = INDIA, **envelope:
     """What the mapping makes of a payload: the entity without its head and the envelope's fields."""
     made = entity(event(name, data, **envelope), settings)
     own = made.pop("_acme", {"capillary": {}})["capillary"]
-    for field in ("eventName", "eventId", "orgId", "refId", "apiRequestId", "createdAt"):
+    for field in ("eventName", "eventId", "customerId", "orgId", "refId", "apiRequestId", "createdAt"):
         own.pop(field, None)
     for field in ("_id", "timestamp", "producedBy", "identityMap"):
         del made[field]

@@ -4,6 +4,8 @@ Belongs here: the asset and its words. Does not belong here: refusing; `raw_even
 write the rows in the same step that refuses a record, so that none is lost in between.
 """
 
+from collections import Counter
+
 import dagster as dg
 
 from capillary_adobe.adobe.replay import refused_by_cause
@@ -11,13 +13,16 @@ from capillary_adobe.balance import UNREADABLE, grouped
 from capillary_adobe.defs.checks import claim, result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LakeResource, StateResource
-from capillary_adobe.defs.shown import counts, definition_metadata, preview
-from capillary_adobe.lake import Slice
+from capillary_adobe.defs.shown import by_cause, counts, definition_metadata, preview
+from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.reasons import AEP_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS
+from capillary_adobe.xdm.faults import Fault
+from capillary_adobe.xdm.violations import any_element
 
 NAME = QUARANTINE.name
-PREVIEW = ["stage", "code", "event_name", "pointer", "object", "line", "detail"]
+PREVIEW = ["stage", "code", "event_name", "pointer", "category", "value_type", "rule", "object", "line", "detail"]
+_OF_A_CAUSE = ("event_name", "pointer", "code", "category", "keyword", "value_type", "rule", "cure")
 
 
 def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -43,9 +48,9 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         ],
         description=(
             "Lines and entities that could not go on, each with stage, reason code, plain words and the original text. "
-            "Look the code up in docs/troubleshooting.md; when the cause is mended, materialize the partition from "
-            "`raw_events` on and they are tried again. What AEP itself refused (stage `aep`) goes again by the job "
-            "`replay_cause`. Materializing this asset alone counts the day anew."
+            "`by_cause` names the line of the mapping and the cure, docs/troubleshooting.md each code; when it is mended, "
+            "materialize the partition from `raw_events` on and they are tried again. What AEP itself refused (stage `aep`) "
+            "goes again by the job `replay_cause`. Materializing this asset alone counts the day anew."
         ),
     )
     def quarantine(context: dg.AssetExecutionContext, lake: LakeResource, state: StateResource) -> dg.MaterializeResult:
@@ -65,6 +70,7 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                     "refused_by_aep": by_stage.get(("aep",), 0),
                     "dagster/partition_row_count": sum(codes.values()),
                     "by_code": counts("code", {f"{code}: {meanings.get(code, '?')}": n for code, n in codes.items()}),
+                    "by_cause": by_cause(_faults(tables, part)),
                     "by_cause_at_aep": counts("cause", refused),
                     "by_event_type": counts("event type", {name: n for (name,), n in named.items()}),
                     "preview": preview(tables, QUARANTINE, part, PREVIEW),
@@ -81,3 +87,14 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
             )
 
     return quarantine
+
+
+def _faults(tables: Lake, part: Slice) -> Counter[Fault]:
+    """Entities of a day by what is wrong with them; the first fault of each. Lines have none, and no older rows."""
+    columns = ", ".join(f"coalesce({name}, '')" for name in _OF_A_CAUSE)
+    found: Counter[Fault] = Counter()
+    for values, n in grouped(tables, QUARANTINE, part, columns).items():
+        fault = Fault(*values)
+        if fault.category:
+            found[fault._replace(pointer=any_element(fault.pointer) or "/")] += n
+    return found
