@@ -7,63 +7,23 @@ Nothing is read at import; call `load(AdobeSettings)` where the values are neede
 
 from __future__ import annotations
 
-import re
+import os
+from collections.abc import Callable
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Any, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, computed_field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, computed_field
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+
+from capillary_adobe.setting_kinds import Currency, Host, Inlet, Name, Secret, Tenant, Text, Zone
 
 
 class SettingsError(Exception):
     """One or more settings are missing or malformed; the text names each variable with its cure."""
-
-
-def _host(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise ValueError("give a host without a path, such as https://platform.adobe.io")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _inlet(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/?#]+/collection/(?!batch/)[^/?#]+", value):
-        raise ValueError("give the address that AEP shows for the inlet, https://<host>/collection/<inlet id>")
-    return value
-
-
-def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("give an IANA zone name, such as Asia/Kolkata")
-    return value
-
-
-def _tenant(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]\w*", value):
-        raise ValueError("give the tenant id without its leading underscore, letters and digits only")
-    return value
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("is empty; give a value")
-    return value.strip()
-
-
-def _secret(value: SecretStr) -> SecretStr:
-    return SecretStr(_not_blank(value.get_secret_value()))
-
-
-Host = Annotated[str, AfterValidator(_host)]
-Inlet = Annotated[str, AfterValidator(_inlet)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Tenant = Annotated[str, AfterValidator(_tenant)]
-Text = Annotated[str, AfterValidator(_not_blank)]
-Secret = Annotated[SecretStr, AfterValidator(_secret)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 def _environment(prefix: str = "") -> SettingsConfigDict:
@@ -137,6 +97,18 @@ class CapillarySettings(BaseSettings):
         return ZoneInfo(self.org_timezone)
 
 
+class CapillaryApiSettings(BaseSettings):
+    """Access to Capillary's own API, for `capillary-adobe doctor`; without these nothing is asked of Capillary."""
+
+    model_config = _environment("CAPILLARY_API_")
+
+    url: Host | None = Field(
+        default=None, description="Host of the organisation's cluster, such as https://eu.api.capillarytech.com."
+    )
+    key: Text | None = Field(default=None, description="Key of the API client.")
+    secret: Secret | None = Field(default=None, description="Secret of that client.")
+
+
 class HistorySettings(BaseSettings):
     """How far back the partitions go."""
 
@@ -153,8 +125,10 @@ class TenantSettings(BaseSettings):
     tenant_id: Tenant = Field(description="Tenant id without its underscore; it names the object of custom fields.")
 
 
-class AdobeSettings(TenantSettings):
-    """The AEP organisation and its inlet, as its one-time set-up left them."""
+class CredentialSettings(BaseSettings):
+    """The credential, the sandbox and how patiently AEP is asked; all that set-up itself needs."""
+
+    model_config = _environment("ADOBE_")
 
     ims_url: Host = Field(default="https://ims-na1.adobelogin.com", description="Host that issues access tokens.")
     platform_url: Host = Field(default="https://platform.adobe.io", description="Host of the Platform API.")
@@ -166,6 +140,21 @@ class AdobeSettings(TenantSettings):
     )
     org_id: Text = Field(pattern=r"@AdobeOrg$", description="IMS organisation id, <id>@AdobeOrg.")
     sandbox_name: Text = Field(default="prod", description="Sandbox that holds the datasets.")
+    timeout_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="Longest wait for one answer: of the inlet to its last byte, of others each silence within it.",
+    )
+    retry_budget_seconds: float = Field(
+        default=120,
+        ge=0,
+        description="How long one request is repeated before its entities stay pending for the next run.",
+    )
+
+
+class AdobeSettings(TenantSettings, CredentialSettings):
+    """The AEP organisation and its inlet, as its one-time set-up left them; read them by `environment.adobe_settings`."""
+
     inlet_url: Inlet = Field(description="Streaming endpoint, https://<host>/collection/<inlet id>.")
     events_schema_id: Text = Field(description="$id of the ExperienceEvent schema.")
     events_dataset_id: Text = Field(description="Dataset of the events.")
@@ -179,16 +168,6 @@ class AdobeSettings(TenantSettings):
         default=1_000_000, ge=20_000, le=1_048_576, description="Size of one request; AEP refuses more than 1 MB."
     )
     connections: int = Field(default=4, ge=1, le=64, description="Requests in flight at once.")
-    timeout_seconds: float = Field(
-        default=60,
-        gt=0,
-        description="Longest wait for one answer: of the inlet to its last byte, of others each silence within it.",
-    )
-    retry_budget_seconds: float = Field(
-        default=120,
-        ge=0,
-        description="How long one request is repeated before its entities stay pending for the next run.",
-    )
     batch_from_entities: int = Field(
         default=20_000,
         ge=1,
@@ -237,6 +216,39 @@ class AdobeSettings(TenantSettings):
         return f"{head}/batch/{inlet}"
 
 
+class SetupSettings(BaseSettings):
+    """Names of what set-up makes, and ids of Adobe's that it refers to."""
+
+    model_config = _environment("ADOBE_SETUP_")
+
+    name: Name = Field(
+        default="Capillary", description="First word of the name of every object that set-up makes; choose it once."
+    )
+    streaming_spec_id: Text = Field(
+        default="bc7b00d6-623a-4dfc-9fdb-f1240aeadaeb", description="Connection specification of streaming connections."
+    )
+    dataset_spec_id: Text = Field(
+        default="c604ff05-7f1a-43c0-8e18-33bf874cb11c", description="Connection specification of datasets as a target."
+    )
+    flow_spec_id: Text = Field(
+        default="d8a6f005-7eaf-4153-983e-e8574508b877", description="Flow specification, XDM without Data Prep."
+    )
+    spec_version: Text = Field(default="1.0", description="Version of these specifications.")
+    dataset_content_type: Text = Field(
+        default="application/vnd.adobe.xed-full+json;version=1", description="Form in which a dataset names its schema."
+    )
+    target_content_type: Text = Field(
+        default="application/vnd.adobe.xed-full+json;version=1.0", description="The same of a target connection."
+    )
+
+
+RECORDED: Final = (
+    *("tenant_id", "inlet_url"),
+    *(f"{kind}_{part}_id" for kind in ("events", "profiles") for part in ("schema", "dataset", "flow")),
+)
+"""Fields of `AdobeSettings` that set-up writes to the environment record; what is set in the environment overrides it."""
+
+
 class VerdictSettings(BaseSettings):
     """How AEP's later verdict is read back; apart, so that the code location loads before AEP is set up."""
 
@@ -248,6 +260,33 @@ class VerdictSettings(BaseSettings):
         ge=1,
         le=30,
         description="Age of a failed batch up to which it is read; AEP keeps diagnostics 30 days.",
+    )
+
+
+class MappingSettings(BaseSettings):
+    """The tenant's own mapping folder, and when a rule of it may go live."""
+
+    model_config = _environment("MAPPING_")
+
+    path: Text | None = Field(
+        default=None, description="Folder with the tenant's own mapping files; none means the shipped mapping alone."
+    )
+    publish_after_events: int = Field(
+        default=10,
+        ge=1,
+        description="Real events that a rule must have been tested on without failure before it goes live.",
+    )
+
+
+class SchemaSettings(BaseSettings):
+    """How often the tenant's schema is fetched; apart, so that the code location loads before AEP is set up."""
+
+    model_config = _environment("ADOBE_SCHEMA_")
+
+    seconds: int = Field(
+        default=900,
+        ge=0,
+        description="Age up to which the tenant's schema in the cache is used without asking AEP, which caches as long itself.",
     )
 
 
@@ -287,11 +326,42 @@ def load(settings: type[S], **values: Any) -> S:
     try:
         return settings(**values)
     except ValidationError as error:
-        raise SettingsError(_explain(settings, error)) from None
+        raise SettingsError(_explain(settings, error.errors())) from None
 
 
-def load_all(*settings: type[BaseSettings]) -> None:
-    """Read several classes of settings and report what is wrong with any of them at once.
+def given(settings: type[BaseSettings]) -> dict[str, Any]:
+    """What the environment and `.env` set of a class, by field, as written there."""
+    found = {**DotEnvSettingsSource(settings)(), **EnvSettingsSource(settings)()}
+    return {name: value for name, value in found.items() if name in settings.model_fields}
+
+
+def every_class() -> list[type[BaseSettings]]:
+    """Every class of settings, in the order of this module."""
+    found = [one for one in globals().values() if isinstance(one, type) and issubclass(one, BaseSettings)]
+    return [one for one in found if one is not BaseSettings]
+
+
+def names_in_use() -> set[str]:
+    """Names of all variables in the environment and in `.env`, whoever reads them."""
+    return {*os.environ, *dotenv_values(".env")}
+
+
+def load_partly(settings: type[S], values: dict[str, Any]) -> None:
+    """Judge these values alone, whatever else the class wants.
+
+    Raises:
+        SettingsError: naming every one that is malformed.
+    """
+    try:
+        settings(**values)
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if str(one["loc"][0]) in values]
+        if wrong:
+            raise SettingsError(_explain(settings, wrong)) from None
+
+
+def load_all(*settings: type[BaseSettings] | Callable[[], BaseSettings]) -> None:
+    """Read several classes of settings, or call what reads them, and report what is wrong with any of them at once.
 
     Raises:
         SettingsError: as `load` does, over all classes.
@@ -299,7 +369,7 @@ def load_all(*settings: type[BaseSettings]) -> None:
     wrong: dict[str, None] = {}
     for one in settings:
         try:
-            load(one)
+            load(one) if isinstance(one, type) else one()
         except SettingsError as error:
             wrong |= dict.fromkeys(str(error).splitlines())
     if wrong:
@@ -311,14 +381,16 @@ def variable(settings: type[BaseSettings], field: str) -> str:
     return f"{settings.model_config.get('env_prefix') or ''}{field}".upper()
 
 
-def _explain(settings: type[BaseSettings], error: ValidationError) -> str:
+def _explain(settings: type[BaseSettings], problems: list[ErrorDetails]) -> str:
     lines = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+    for problem in problems:
         field = str(problem["loc"][0])
         name = field if field.isupper() else variable(settings, field)
         meaning = settings.model_fields[field.lower()].description if field.lower() in settings.model_fields else ""
         if problem["type"] == "missing":
-            lines.append(f"{name} is missing. Set it in the environment or in .env: {meaning}")
+            recorded = field.lower() in RECORDED and settings.model_config.get("env_prefix") == "ADOBE_"
+            made = ", or run `capillary-adobe setup`, which makes and records it" if recorded else ""
+            lines.append(f"{name} is missing. Set it in the environment or in .env{made}: {meaning}")
         else:
             reason = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name} is malformed: {reason}. {meaning}")

@@ -11,11 +11,14 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from capillary_adobe.settings import (
+    RECORDED,
     AdobeSettings,
     CapillarySettings,
+    CredentialSettings,
     HistorySettings,
     LandingSettings,
     SettingsError,
+    SetupSettings,
     StorageSettings,
     TenantSettings,
     Thresholds,
@@ -30,6 +33,8 @@ CLASSES = [
     HistorySettings,
     TenantSettings,
     AdobeSettings,
+    CredentialSettings,
+    SetupSettings,
     Thresholds,
 ]
 PROMISED = [
@@ -133,7 +138,10 @@ def test_every_missing_variable_is_named_at_once() -> None:
         load(AdobeSettings)
     lines = str(found.value).splitlines()
     assert {line.split()[0] for line in lines} == set(ADOBE)
-    assert all("is missing. Set it in the environment or in .env:" in line for line in lines)
+    made = ", or run `capillary-adobe setup`, which makes and records it"
+    for line in lines:
+        recorded = line.split()[0].removeprefix("ADOBE_").lower() in RECORDED
+        assert f"is missing. Set it in the environment or in .env{made if recorded else ''}:" in line
 
 
 MALFORMED = {
@@ -169,6 +177,7 @@ def test_every_malformed_variable_is_named_at_once_and_never_its_value(monkeypat
         (CapillarySettings, "CAPILLARY_CURRENCY", "rupees"),
         (HistorySettings, "HISTORY_START", "31-12-2024"),
         (StorageSettings, "LAKE_URL", "   "),
+        (SetupSettings, "ADOBE_SETUP_NAME", "Brand==x"),
         (LandingSettings, "LANDING_BATCH_MAX_OBJECTS", "-37"),
         (Thresholds, "CHECK_MAX_QUARANTINED_SHARE", "7.25"),
     ],

@@ -32,9 +32,16 @@ from capillary_adobe.adobe.errors import (
 )
 from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.adobe.wording import CUT, LONGEST, safe_words
-from capillary_adobe.settings import AdobeSettings
+from capillary_adobe.settings import CredentialSettings
 
-_SERVICES: Final = {"import": "batch ingestion", "catalog": "Catalog", "export": "Data Access"}
+_SERVICES: Final = {
+    "import": "batch ingestion",
+    "catalog": "Catalog",
+    "export": "Data Access",
+    "schemaregistry": "Schema Registry",
+    "idnamespace": "Identity Service",
+    "flowservice": "Flow Service",
+}
 _BEARER = re.compile(r"Bearer\s+\S+", re.IGNORECASE)
 _PENDING = "What is not accepted stays pending; the next run goes on."
 
@@ -84,7 +91,7 @@ class _Call:
     path: str
     params: Mapping[str, Any] | None
     json: Any
-    headers: Mapping[str, str]
+    headers: Mapping[str, str | None]
     body: Callable[[], Body] | None
     stream: bool
 
@@ -97,7 +104,9 @@ class _Call:
 class Platform:
     """The Platform API of one sandbox; safe to share between threads, each with a connection of its own."""
 
-    def __init__(self, settings: AdobeSettings, token: AccessToken, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self, settings: CredentialSettings, token: AccessToken, stopping: threading.Event | None = None
+    ) -> None:
         self._settings = settings
         self._token = token
         self._stopping = stopping or threading.Event()
@@ -114,13 +123,14 @@ class Platform:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         body: Callable[[], Body] | None = None,
         stream: bool = False,
         repeat_unanswered: bool = True,
     ) -> requests.Response:
         """Ask until AEP answers with a success; `body` opens what is sent anew for each try.
 
+        A header that is None is left out, as `x-sandbox-name` for what belongs to no sandbox.
         With `repeat_unanswered` False a call whose effect is unknown is not repeated.
 
         Raises:

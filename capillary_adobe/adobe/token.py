@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from capillary_adobe.adobe.errors import PermanentDeliveryError, TransientDeliveryError
-from capillary_adobe.settings import AdobeSettings
+from capillary_adobe.settings import CredentialSettings
 
 # The current endpoint answers in seconds, older ones in milliseconds (86399992 for a day); no token lives for 11 days.
 _MILLISECONDS_ABOVE = 1_000_000
@@ -29,7 +29,7 @@ _shared: dict[tuple[str, str, str, str], AccessToken] = {}
 _sharing = threading.Lock()
 
 
-def shared_token(settings: AdobeSettings) -> AccessToken:
+def shared_token(settings: CredentialSettings) -> AccessToken:
     """The one token of this process for a credential.
 
     Runs, sensors and both lanes use it: a sensor that took a new one each tick would take 17,000 a day, and Adobe throttles
@@ -45,15 +45,18 @@ def shared_token(settings: AdobeSettings) -> AccessToken:
 class AccessToken:
     """One token, renewed ahead of its expiry; safe to share between threads."""
 
-    def __init__(self, settings: AdobeSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: CredentialSettings, clock: Callable[[], float] = time.monotonic, repeats: int = 3
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
         self._value: str | None = None
         self._renew_at = 0.0
+        self._ends_at = 0.0
         self._session = requests.Session()
         retry = Retry(
-            total=3,
+            total=repeats,
             backoff_factor=0.5,
             status_forcelist=(429, 500, 502, 503, 504),
             allowed_methods=None,
@@ -62,6 +65,11 @@ class AccessToken:
             respect_retry_after_header=False,
         )
         self._session.mount(settings.ims_url, HTTPAdapter(max_retries=retry))
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the present token still holds; 0 without one."""
+        return max(0.0, self._ends_at - self._clock()) if self._value is not None else 0.0
 
     def value(self, *, stale: str | None = None) -> str:
         """A token; never again the one that the caller names as stale.
@@ -103,7 +111,8 @@ class AccessToken:
             ) from None
         life = life / 1000 if life > _MILLISECONDS_ABOVE else life
         self._value = value
-        self._renew_at = self._clock() + life - min(_EARLIEST_RENEWAL_SECONDS, life / 4)
+        self._ends_at = self._clock() + life
+        self._renew_at = self._ends_at - min(_EARLIEST_RENEWAL_SECONDS, life / 4)
 
     def _refused(self, answer: requests.Response) -> None:
         try:

@@ -41,6 +41,7 @@ class Stack:
         self._around = around
         self._say = say
         self._programs: list[Program] = []
+        self._passing: list[Program] = []
         self._asked_to_stop = threading.Event()
         self.ui = DagsterUi(around.ui_url)
         self.left_behind: list[str] = []
@@ -52,7 +53,7 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._say("Stopping everything.")
-        self.left_behind = stop(self._programs)
+        self.left_behind = stop([*self._programs, *self._passing])
         if self.left_behind:
             self._say(f"Could not be stopped: {', '.join(self.left_behind)}.")
 
@@ -68,10 +69,11 @@ class Stack:
         for remark in around.remarks():
             self._say(remark)
         if around.emulates:
-            self._run("emulator", *_own("emulate", "--port", str(around.ports.emulator)))
+            self._run("emulator", *_own("emulate", "--empty", "--port", str(around.ports.emulator)))
         self._run("code-server", *code_server_command(around.ports.code))
         if around.emulates:
             self.wait("AEP emulator", self._emulator_answers)
+            self._set_up()
         self.wait("code server", self._code_server_listens)
         self._run("webserver", *_dagster("dagster_webserver", "-w", str(around.workspace)), *self._ui_address())
         self.wait("Dagster UI", self.ui.answers)
@@ -133,10 +135,27 @@ class Stack:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
+    def _set_up(self) -> None:
+        """Make in AEP what is not there yet, as the command does in a real sandbox.
+
+        Raises:
+            DemoError: it failed; the text has the end of its log.
+            Interrupted: the user did not want to wait.
+        """
+        setup = self._program("setup", *_own("setup", "--yes"))
+        self._passing.append(setup)
+        self.wait("set-up of AEP", lambda: setup.ended() is not None)
+        if setup.ended():
+            raise DemoError(f"The set-up of AEP failed. The end of {setup.log}:\n{setup.last_lines()}")
+        made = sum(line.startswith("created ") for line in setup.log.read_text(encoding="utf-8").splitlines())
+        self._say(f"Set up in AEP: {made} objects made." if made else "Set up in AEP: everything was there.")
+
     def _run(self, name: str, *command: str) -> None:
+        self._programs.append(self._program(name, *command))
+
+    def _program(self, name: str, *command: str) -> Program:
         around = self._around
-        log = around.logs / f"{name}.log"
-        self._programs.append(Program(name, command, log, around.environment(), around.folder))
+        return Program(name, command, around.logs / f"{name}.log", around.environment(), around.folder)
 
     def _look(self, seconds: float) -> None:
         if self._asked_to_stop.wait(seconds):

@@ -25,6 +25,8 @@ from capillary_adobe.emulators.tenant import Tenant
 HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
 _OUR_PREFIXES = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "STATE_")
+_ADDRESSES = ("ADOBE_IMS_URL", "ADOBE_PLATFORM_URL", "ADOBE_INLET_URL")
+_CREDENTIAL = ("ADOBE_CLIENT_ID", "ADOBE_CLIENT_SECRET", "ADOBE_ORG_ID")
 _CONFIGURATION = ("workspace.yaml", "dagster.yaml")
 
 
@@ -97,8 +99,11 @@ class Surroundings:
 
     @property
     def emulates(self) -> bool:
-        """Whether AEP is the emulator."""
-        return self.settings["ADOBE_INLET_URL"].startswith(f"{self.emulator_url}/")
+        """Whether AEP is the emulator: not where the user names an address of AEP's, or has a credential for Adobe's own."""
+        addresses = [self.given[name] for name in _ADDRESSES if name in self.given]
+        if addresses:
+            return all(f"{address}/".startswith(f"{self.emulator_url}/") for address in addresses)
+        return not all(name in self.given for name in _CREDENTIAL)
 
     @property
     def feeds(self) -> bool:
@@ -128,8 +133,10 @@ class Surroundings:
     @property
     def settings(self) -> dict[str, str]:
         """This package's own variables: the user's, and the demo's for the rest."""
+        # The credential alone: every object's id comes from the set-up, as in a real sandbox.
+        emulated = Tenant.from_environment(self.given).environment(self.emulator_url, empty=True)
         return {
-            **Tenant.from_environment(self.given).environment(self.emulator_url),
+            **(emulated if self.emulates else {}),
             # Yesterday lands behind what the sensor has seen by then; its turn comes with the sweep.
             "LANDING_SWEEP_SECONDS": "15",
             # The emulator decides within a second; AEP takes minutes.
@@ -189,10 +196,10 @@ class Surroundings:
             found.append(f"From your environment or .env, not from the demo: {', '.join(sorted(self.given))}.")
         if not self.emulates:
             found.append(
-                "ADOBE_INLET_URL is yours: no emulator is started, and what has landed is delivered to that AEP."
+                "AEP is yours: no emulator is started, nothing is set up, and what has landed is delivered to that AEP."
             )
         if not self.feeds:
-            found.append("No made-up events are landed, because LANDING_URL or ADOBE_INLET_URL is yours.")
+            found.append("No made-up events are landed, because LANDING_URL or AEP is yours.")
         elsewhere = os.environ.get("DAGSTER_HOME")
         if elsewhere and Path(elsewhere) != self.dagster_home:
             found.append(f"DAGSTER_HOME={elsewhere} is left alone; the demo keeps its own in {self.dagster_home}.")

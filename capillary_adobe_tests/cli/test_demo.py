@@ -18,6 +18,7 @@ import yaml
 from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.stack import MODULE, code_server_command
 from capillary_adobe.demo.surroundings import Ports, Surroundings, given_settings
+from capillary_adobe.settings import RECORDED
 from capillary_adobe_tests.cli.conftest import Call
 from capillary_adobe_tests.cli.programs import command, free_port, wait_until
 
@@ -31,6 +32,7 @@ def test_check_sees_a_micro_batch_a_balanced_day_and_a_rerun(place: Path) -> Non
         printed, errors = demo.communicate(timeout=60)
     assert demo.returncode == 0, printed + errors
     assert "a micro-batch run that succeeded" in printed
+    assert re.search(r"Set up in AEP: \d\d objects made\.", printed)
     balanced = re.findall(r"(\d{4}-\d{2}-\d{2}): balanced, .* (\d+) accepted by AEP", printed)
     assert len(balanced) >= 2
     assert all(int(accepted) > 0 for _, accepted in balanced)
@@ -115,14 +117,28 @@ def test_the_users_settings_come_first_and_are_named_without_their_values(
 
 @pytest.mark.parametrize(
     ("given", "emulates"),
-    [({"ADOBE_INLET_URL": "https://dcs.example.com/collection/abc"}, False), ({"LANDING_URL": "/srv/landing"}, True)],
+    [
+        ({"ADOBE_INLET_URL": "https://dcs.example.com/collection/abc"}, False),
+        ({"ADOBE_PLATFORM_URL": "https://platform.example.com"}, False),
+        ({"ADOBE_CLIENT_ID": "id", "ADOBE_CLIENT_SECRET": "secret", "ADOBE_ORG_ID": "1@AdobeOrg"}, False),
+        ({"LANDING_URL": "/srv/landing"}, True),
+    ],
 )
 def test_nothing_made_up_reaches_what_is_the_users(place: Path, given: dict[str, str], emulates: bool) -> None:
     around = Surroundings(place, Ports(), given)
     assert not around.feeds
     assert around.emulates is emulates
     told = around.remarks()
-    assert "No made-up events are landed, because LANDING_URL or ADOBE_INLET_URL is yours." in told
+    assert "No made-up events are landed, because LANDING_URL or AEP is yours." in told
+
+
+def test_the_demo_sets_no_id_of_an_object(place: Path) -> None:
+    around = Surroundings(place)
+    known = {name.removeprefix("ADOBE_").lower() for name in around.settings if name.startswith("ADOBE_")}
+    assert around.emulates
+    assert not known & set(RECORDED)
+    # In another terminal everything is the demo's own, and it still emulates.
+    assert Surroundings(place, given=around.settings).emulates
 
 
 def test_another_terminal_finds_the_demo_without_the_users_secrets(place: Path) -> None:

@@ -1,0 +1,65 @@
+"""Kinds of values that settings have: hosts, zones, texts that are not empty.
+
+Belongs here: the form of one value, and the words for a wrong one. Does not belong here: which settings there are, and
+reading them (`settings.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, SecretStr
+
+
+def _host(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise ValueError("give a host without a path, such as https://platform.adobe.io")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _inlet(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#]+/collection/(?!batch/)[^/?#]+", value):
+        raise ValueError("give the address that AEP shows for the inlet, https://<host>/collection/<inlet id>")
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("give an IANA zone name, such as Asia/Kolkata")
+    return value
+
+
+def _tenant(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]\w*", value):
+        raise ValueError("give the tenant id without its leading underscore, letters and digits only")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; give a value")
+    return value.strip()
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,38}[A-Za-z0-9])?", value):
+        raise ValueError("give at most 40 letters, digits, blanks, _ and -, with a letter or digit at both ends")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    return SecretStr(_not_blank(value.get_secret_value()))
+
+
+Host = Annotated[str, AfterValidator(_host)]
+Inlet = Annotated[str, AfterValidator(_inlet)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Tenant = Annotated[str, AfterValidator(_tenant)]
+Text = Annotated[str, AfterValidator(_not_blank)]
+Name = Annotated[str, AfterValidator(_name)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
