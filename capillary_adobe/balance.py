@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from capillary_adobe.adobe.hold import HELD
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import LandingStore, read_records
 from capillary_adobe.landing.store import LANE_FOLDERS, LandedObject
@@ -50,6 +51,8 @@ class Balance:
     maybe_twice: int
     """Entities that AEP acknowledged after a sending whose answer was lost: it may hold them twice, under one `_id`."""
     refused_by_cause: dict[str, int]
+    held: dict[str, int]
+    """Entities that wait for an operator, by event type and why."""
     by_event_type: dict[str, dict[str, int]]
     latency_seconds: dict[str, float | None] = field(default_factory=dict)
 
@@ -128,9 +131,17 @@ class Accounts:
             refused_by_cause=_summed(
                 (cause, n) for (status, _, cause, _), n in told.items() if cause and status == Outcome.REJECTED
             ),
+            held=self._held(part),
             by_event_type=self._by_event_type(part, aside, refused, outcomes),
             latency_seconds=self._latency(part),
         )
+
+    def _held(self, part: Slice) -> dict[str, int]:
+        statement = (
+            f"select event_name || ': ' || detail[{len(HELD) + 1}:], count(*) from rows "
+            f"where starts_with(detail, '{HELD}') group by all order by all"
+        )
+        return dict(_query(self._lake, INGESTION_STATUS, part, statement))
 
     def _not_looked_at(self, part: Slice, without_outcome: int) -> int:
         """Entities that no run has looked at since they were made: as pending as those that AEP did not answer for.

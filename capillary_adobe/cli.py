@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capillary_adobe.cli_delivery import deliver, replay
+from capillary_adobe.cli_doctor import doctor
+from capillary_adobe.cli_mapping import mapping
 from capillary_adobe.cli_options import day as day_option
+from capillary_adobe.cli_setup import setup
 
 if TYPE_CHECKING:
     from capillary_adobe.balance import Accounts
@@ -35,7 +38,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
     from capillary_adobe.landing import LandingError
     from capillary_adobe.settings import SettingsError
     from capillary_adobe.state import StateError
-    from capillary_adobe.xdm.rules import MappingError
+    from capillary_adobe.xdm.rule_model import MappingError
 
     return (SettingsError, LakeError, StateError, LandingError, MappingError, DeliveryError, DemoError)
 
@@ -62,6 +65,9 @@ def main() -> None:
 
 main.add_command(deliver)
 main.add_command(replay)
+main.add_command(doctor)
+main.add_command(mapping)
+main.add_command(setup)
 
 
 @main.command()
@@ -73,6 +79,9 @@ main.add_command(replay)
     default=Path(".data/emulator"),
     show_default=True,
     help="Folder for what is accepted; it stays.",
+)
+@click.option(
+    "--empty", is_flag=True, help="Begin as Adobe does: no schema, no dataset, no inlet until a set-up makes them."
 )
 @click.option(
     "--answer-shape",
@@ -99,6 +108,13 @@ main.add_command(replay)
     "--validation-seconds", type=click.FloatRange(0), default=0.5, show_default=True, help="How long after that."
 )
 @click.option(
+    "--schema-cache-seconds",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="How long a changed schema may go unnoticed; with Adobe up to 900.",
+)
+@click.option(
     "--batch-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="How long a batch is ingested."
 )
 @click.option("--batches-per-minute", type=click.IntRange(0), default=0, help="Answer 429 above this; 0: no limit.")
@@ -108,7 +124,7 @@ main.add_command(replay)
 @click.option(
     "--validation-errors-key", is_flag=True, help="Give the errors of failed records in the other documented form."
 )
-def emulate(host: str, port: int, store: Path, **behaviour: Any) -> None:
+def emulate(host: str, port: int, store: Path, *, empty: bool, **behaviour: Any) -> None:
     """Run a local stand-in for AEP: tokens, streaming and batch ingestion, its later verdict, and faults on demand.
 
     Prints the variables that a client needs, then serves until Ctrl-C. ADOBE_* variables that are set already are the
@@ -124,12 +140,12 @@ def emulate(host: str, port: int, store: Path, **behaviour: Any) -> None:
     tenant = Tenant.from_environment(os.environ)
     shown_host = f"[{host}]" if ":" in host else host
     base_url = f"http://{shown_host}:{port}"
-    for name, value in sorted(tenant.environment(base_url).items()):
+    for name, value in sorted(tenant.environment(base_url, empty=empty).items()):
         # A secret that somebody chose must not end up in a log; the demo's own is no secret.
         told = name == _SECRET and os.environ.get(_SECRET)
         click.echo(f"# {name} is the one in your environment" if told else f"export {name}={_quoted(value)}")
     click.echo(f"# What has arrived: {base_url}/")
-    serve(build_app(tenant, store, Behaviour(**behaviour)), host, port)
+    serve(build_app(tenant, store, Behaviour(**behaviour), empty=empty), host, port)
 
 
 @main.group(invoke_without_command=True)
@@ -264,7 +280,7 @@ Logs:              {logs}
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
   Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
-  In another terminal: `. {exports}`, then capillary-adobe status, deliver --dry-run, replay
+  In another terminal: `. {exports}`, then capillary-adobe status, setup --drift, deliver --dry-run, replay
 Ctrl-C stops everything; what has landed and been delivered stays."""
 
 

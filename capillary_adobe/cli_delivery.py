@@ -44,7 +44,7 @@ def deliver(day: date, route: str, *, dry_run: bool, as_json: bool) -> None:
         ran = deliver_day(day.isoformat(), RouteChoice(route))
     except RunFailed as failure:
         raise click.ClickException(str(failure)) from failure
-    names = ("sent", "accepted", "rejected", "waiting_at_aep", "already_settled", "requests", "day_open")
+    names = ("sent", "accepted", "rejected", "waiting_at_aep", "already_settled", "held", "requests", "day_open")
     numbers = {name: ran.numbers.get(name, 0) for name in names}
     click.echo(json.dumps({"day": day.isoformat(), **numbers}) if as_json else _lines(numbers))
 
@@ -106,13 +106,17 @@ def _causes(day: str | None) -> dict[str, dict[str, int]]:
 def _plan(day: str, route: Any) -> Plan:
     from capillary_adobe.adobe import Work
     from capillary_adobe.adobe.plan import draw
+    from capillary_adobe.environment import adobe_settings
     from capillary_adobe.lake import Lake, Slice
-    from capillary_adobe.settings import AdobeSettings, StorageSettings, load
+    from capillary_adobe.mapping_in_force import in_force
+    from capillary_adobe.settings import MappingSettings, StorageSettings, load
     from capillary_adobe.tables import XDM_EVENTS
 
     lake = Lake(load(StorageSettings).lake_url)
-    work = Work(day, lambda columns: lake.read(XDM_EVENTS, Slice(day), columns), "history", route)
-    return draw(load(AdobeSettings), _state(), work)
+    state = _state()
+    hold, entities = in_force(state, load(MappingSettings)).hold, lake.reader(XDM_EVENTS, Slice(day))
+    work = Work(day, hold.passing(entities), "history", route, held=hold.waiting(entities))
+    return draw(adobe_settings(state), state, work)
 
 
 def _state() -> State:
@@ -129,6 +133,7 @@ def _shown(plan: Plan) -> str:
         "entities": plan.entities,
         "already settled": plan.already_settled,
         "to send": plan.to_send,
+        "held": plan.held,
         "bytes": plan.bytes,
         "largest": plan.largest_bytes,
         "lane": plan.route,
@@ -146,6 +151,8 @@ def _shown(plan: Plan) -> str:
     if plan.by_event_type:
         parts.append(tabulate(plan.by_event_type.items(), headers=["event type", "to send"], tablefmt="simple"))
         parts.append(tabulate(plan.sample, headers="keys", tablefmt="simple"))
+    if plan.held_by_event:
+        parts.append(tabulate(plan.held_by_event.items(), headers=["event", "held"], tablefmt="simple"))
     return f"{plan.day}: nothing is sent\n\n" + "\n\n".join(parts)
 
 

@@ -7,7 +7,7 @@ Belongs here: everything that touches the `deltalake` library. Does not belong h
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import and_
@@ -163,6 +163,10 @@ class Lake:
                     yield from rows.filter(part.filter).select(names).combine_chunks().to_batches()
         except (OSError, pa.ArrowException) as error:
             raise self._unusable(table, error) from error
+
+    def reader(self, table: Table, part: Slice) -> Callable[[list[str]], Iterator[pa.RecordBatch]]:
+        """Reads the wanted columns of a slice anew at each call."""
+        return lambda columns: self.read(table, part, columns)
 
     def _rows_of(self, path: str, table: Table, day: str, wanted: set[str]) -> Iterator[pa.Table]:
         with pq.ParquetFile(path, pre_buffer=False) as file:

@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from capillary_adobe.adobe.status import COLUMNS, REFUSED_COLUMNS, STAGE, ToSend, outcomes, refused, refused_ids
+from capillary_adobe.adobe.hold import HELD, Hold
+from capillary_adobe.adobe.status import (
+    COLUMNS,
+    REFUSED_COLUMNS,
+    STAGE,
+    RuleOf,
+    ToSend,
+    no_rule,
+    outcomes,
+    refused,
+    refused_ids,
+)
 from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.state import DaysToSettle, State
@@ -21,18 +32,21 @@ from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of outcomes written, how many entities of the slice a run still has to send, and how many that failed with a
-    whole batch no run is known to come back to."""
+    """Rows of outcomes written, how many entities of the slice a run still has to send, and how many no run is known to
+    come back to: those that failed with a whole batch, or are to be made anew by another rule; and how many of all rows
+    wait for an operator."""
 
     rows: int
     to_send: int
     forsaken: int
+    held: int
 
 
-def write_outcomes(tables: Lake, state: State, part: Slice) -> Written:
+def write_outcomes(tables: Lake, state: State, part: Slice, hold: Hold, rule_of: RuleOf = no_rule) -> Written:
     """Write the outcomes of a slice's entities, and put those that AEP refused into quarantine.
 
-    The whole day is written where AEP has decided about entities outside the slice. The caller holds the day's lock.
+    The whole day is written where AEP has decided about entities outside the slice. `rule_of` tells the line of the mapping
+    that wrote what AEP refused. The caller holds the day's lock.
     """
     asked = part
     days = DaysToSettle(state)
@@ -41,21 +55,28 @@ def write_outcomes(tables: Lake, state: State, part: Slice) -> Written:
         part = Slice(part.day)
     given_way = replaced_events(tables, part)
     to_send: Counter[ToSend] = Counter()
-    told = outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS), to_send)
-    rows = tables.replace(INGESTION_STATUS, part, told)
+    told = outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS), to_send, hold)
+    held: Counter[bool] = Counter()
+    rows = tables.replace(INGESTION_STATUS, part, _counted(told, held))
     tables.remove_events(INGESTION_STATUS, part, given_way)
-    tables.replace(QUARANTINE, replace(part, stage=STAGE), _refused(tables, state, part))
+    tables.replace(QUARANTINE, replace(part, stage=STAGE), _refused(tables, state, part, rule_of))
     tables.remove_events(QUARANTINE, part, given_way)
     if marked_ns is not None:
         days.settled(part.day, marked_ns)
     mine = {one: n for one, n in to_send.items() if asked.batch_id in (None, one.batch_id)}
     # A micro-batch asks for its own entities again; those of others, and of a whole day, would be asked for by nobody.
     others = to_send if asked.batch_id is None else {one: n for one, n in to_send.items() if one not in mine}
-    forsaken = sum(n for one, n in others.items() if one.failed_with_batch)
-    return Written(rows, sum(mine.values()), forsaken)
+    forsaken = sum(n for one, n in others.items() if one.failed_with_batch or one.outdated)
+    return Written(rows, sum(mine.values()), forsaken, held[True])
 
 
-def _refused(tables: Lake, state: State, part: Slice) -> Iterator[pa.RecordBatch]:
+def _counted(told: Iterator[pa.RecordBatch], held: Counter[bool]) -> Iterator[pa.RecordBatch]:
+    for batch in told:
+        held.update((detail or "").startswith(HELD) for detail in batch.column("detail").to_pylist())
+        yield batch
+
+
+def _refused(tables: Lake, state: State, part: Slice, rule_of: RuleOf) -> Iterator[pa.RecordBatch]:
     ids = refused_ids(state, part.day, tables.read(XDM_EVENTS, part, ["id"]))
     if not ids:
         return
@@ -64,4 +85,4 @@ def _refused(tables: Lake, state: State, part: Slice) -> Iterator[pa.RecordBatch
     for batch in tables.read(RAW_EVENTS, part, ["event_key", "part"]):
         keys = zip(batch.column("event_key").to_pylist(), batch.column("part").to_pylist(), strict=True)
         parts |= {key: place for key, place in keys if key in ids}
-    yield from refused(state, part.day, tables.read(XDM_EVENTS, part, REFUSED_COLUMNS), parts)
+    yield from refused(state, part.day, tables.read(XDM_EVENTS, part, REFUSED_COLUMNS), parts, rule_of)

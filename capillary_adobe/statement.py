@@ -34,11 +34,14 @@ def of_day(account: Balance) -> str:
         ("balanced", "yes" if account.balanced else "no", _verdict(account)),
     ]
     table = tabulate(rows, tablefmt="plain", colalign=("left", "right", "left"), preserve_whitespace=True)
-    return (
-        f"{account.day}\n\n{table}\n\n{_by_event_type(account)}"
-        if account.by_event_type
-        else f"{account.day}\n\n{table}"
-    )
+    parts = [account.day, table]
+    if account.held:
+        parts.append(
+            tabulate(account.held.items(), headers=["held: event type and why", "entities"], tablefmt="simple")
+        )
+    if account.by_event_type:
+        parts.append(_by_event_type(account))
+    return "\n\n".join(parts)
 
 
 def of_days(accounts: Iterable[Balance]) -> str:
@@ -98,6 +101,8 @@ def _of(account: Balance, outcome: str) -> str:
         return _named(account.refused_by_cause)
     if outcome == "accepted" and account.maybe_twice:
         return f"{account.maybe_twice} sent again after a lost answer; AEP may hold them twice"
+    if outcome == "pending" and account.held:
+        return f"{sum(account.held.values())} held"
     return ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from capillary_adobe.adobe.hold import HELD
 from capillary_adobe.balance import UNREADABLE, Accounts, Balance
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing.store import LocalLandingStore
@@ -53,6 +54,7 @@ class Day:
                     # A lost answer before the acknowledgement, and one that nothing has followed yet.
                     "doubtful": 1 if n in (1, 5) else 0,
                     "cause": "aep_wrong_type:/x" if status == "rejected" else None,
+                    "detail": f"{HELD}its rule is paused." if status == "pending" else None,
                 }
                 for n, (name, status) in enumerate(statuses)
             ],
@@ -136,6 +138,7 @@ def test_an_exact_day(day: Day) -> None:
         "unread_objects": 0,
         "maybe_twice": 1,
         "refused_by_cause": {"aep_wrong_type:/x": 1},
+        "held": {"tierUpgraded: its rule is paused.": 1},
         "by_event_type": {
             UNREADABLE: {"quarantined": 1, "landed": 1},
             "groupJoined": {"ignored": 1, "landed": 1},

@@ -30,6 +30,7 @@ from capillary_adobe.adobe.catalog import Batch, Catalog, Stage
 from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.data_access import DataAccess
 from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.adobe.hold import Entities
 from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.settings import AdobeSettings
@@ -121,6 +122,19 @@ class BatchLane:
                 found = self._catalog.find(self._settings.events_dataset_id, batch.external_id)
                 aep_id = batch.aep_id or (found.batch_id if found is not None else None)
                 self._give_up(replace(batch, aep_id=aep_id), counts)
+
+    def has_uploaded(self, day: str, entities: Entities) -> bool:
+        """Whether a batch of the day that is not complete holds one of these entities."""
+        unfinished = [batch for batch in self._register.open(day) if batch.completed_ms is None]
+        uploaded = {
+            id_
+            for batch in unfinished
+            for file in self._receipts.of_requests(f"{batch.external_id}/")
+            for id_ in file.ids
+        }
+        return bool(uploaded) and any(
+            not uploaded.isdisjoint(batch.column("id").to_pylist()) for batch in entities(["id"])
+        )
 
     def _begin(self, day: str) -> SentBatch:
         limit = self._settings.batches_per_day

@@ -17,6 +17,7 @@ from capillary_adobe.adobe.batch_lane import BatchLane
 from capillary_adobe.adobe.batch_verdict import FAILED_UNNAMED
 from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.errors import DeliveryError
+from capillary_adobe.adobe.hold import Entities, nothing
 from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.pacing import Limits, Pacer
 from capillary_adobe.adobe.platform import Platform
@@ -32,16 +33,14 @@ _DAY_MS = 86_400_000
 INLET = "inlet"
 """The name under which the inlet's pace is shared."""
 
-Entities = Callable[[list[str]], Iterable[pa.RecordBatch]]
-"""Reads the entities of a slice anew at each call: the wanted ones of the columns of `xdm_events`."""
-
 
 @dataclass(frozen=True)
 class Work:
     """Entities of one landing day to deliver; live work comes before history's where the quota is short.
 
     With `only`, none but the entities of these ids are looked at. `whole_day` reads all entities of the day where the work
-    is about a part of it: a batch that was left open may hold others.
+    is about a part of it: a batch that was left open may hold others. Neither has those that are `held` back for the day,
+    which are here only to keep them from leaving with such a batch, and to be counted.
     """
 
     day: str
@@ -50,6 +49,7 @@ class Work:
     route: ChosenRoute = "auto"
     only: frozenset[str] | None = None
     whole_day: Entities | None = None
+    held: Entities = nothing
 
     def wants(self, id_: str) -> bool:
         """Whether the work is about this entity."""
@@ -95,6 +95,8 @@ class Delivery:
             batches.abandon_open(work.day, counts)
         route = route_of(self._settings, self._state, work)
         if route == "batch":
+            if batches.has_uploaded(work.day, work.held):
+                batches.abandon_open(work.day, counts)
             batches.send(
                 work.day,
                 lambda: _messages((work.whole_day or work.entities)(["id", "entity"])),

@@ -87,11 +87,12 @@ def effect_unknown(status: int) -> bool:
 
 
 CURES: Final[dict[int, str]] = {
-    400: "AEP cannot read the request. Compare ADOBE_ORG_ID and ADOBE_EVENTS_SCHEMA_ID with the sandbox.",
+    400: "AEP cannot read the request. Compare ADOBE_ORG_ID and the events schema with the sandbox, by "
+    "`capillary-adobe setup --drift`.",
     401: "AEP does not take the access token. Check that ADOBE_CLIENT_ID belongs to ADOBE_ORG_ID and has the right to ingest.",
     403: "AEP refuses access. Check that the credential has the rights it needs and that this machine's address is allowed.",
-    404: "AEP does not know the address. Copy ADOBE_INLET_URL from the streaming connection again; for batches compare "
-    "ADOBE_EVENTS_DATASET_ID with the sandbox.",
+    404: "AEP does not know the address. Run `capillary-adobe setup --drift`. If ADOBE_INLET_URL is set, copy it from the "
+    "streaming connection again; for batches compare ADOBE_EVENTS_DATASET_ID with the sandbox.",
     415: "AEP does not take this form of data at this address. Check ADOBE_INLET_URL.",
 }
 

@@ -38,6 +38,7 @@ class Plan:
     entities: int = 0
     already_settled: int = 0
     to_send: int = 0
+    held: int = 0
     bytes: int = 0
     largest_bytes: int = 0
     requests: int = 0
@@ -47,6 +48,7 @@ class Plan:
     estimated_seconds: float = 0.0
     aep_down_since: str | None = None
     by_event_type: dict[str, int] = field(default_factory=dict)
+    held_by_event: dict[str, int] = field(default_factory=dict)
     sample: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,6 +80,12 @@ def _count(plan: Plan, state: State, work: Work) -> None:
             if len(plan.sample) < SAMPLE:
                 plan.sample.append(row)
     plan.already_settled = plan.entities - plan.to_send
+    held: Counter[str] = Counter()
+    for batch in work.held(["id", "event_name"]):
+        states = known.known(batch.column("id").to_pylist())
+        names = batch.column("event_name").to_pylist()
+        held.update(name for name, one in zip(names, states, strict=True) if one is None or not one.settled)
+    plan.held, plan.held_by_event = held.total(), dict(sorted(held.items()))
     plan.by_event_type = dict(sorted(by_type.items(), key=lambda item: (-item[1], item[0])))
 
 

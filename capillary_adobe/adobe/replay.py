@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 
+from capillary_adobe.adobe.hold import Entities, nothing
 from capillary_adobe.state import Detail, Fate, Outcome, Receipt, Receipts, Route, State
 
 
@@ -24,15 +25,18 @@ def open_by_cause(state: State, day: str) -> Counter[str]:
     return Counter(cause for cause, _ in _standing(Receipts(state), day).values())
 
 
-def standing(state: State, day: str, cause: str) -> set[str]:
+def standing(state: State, day: str, cause: str, held: Entities = nothing) -> set[str]:
     """Ids of the entities of a day that a replay of this cause would send."""
-    return {id_ for id_, (why, _) in _standing(Receipts(state), day).items() if why == cause}
+    return set(_of_cause(Receipts(state), day, cause, held))
 
 
-def reopen(state: State, day: str, cause: str) -> set[str]:
-    """Open the entities of a day that are refused for this cause; their ids, with those opened before and not sent yet."""
+def reopen(state: State, day: str, cause: str, held: Entities = nothing) -> set[str]:
+    """Open the entities of a day that are refused for this cause; their ids, with those opened before and not sent yet.
+
+    Those that are `held` back stay refused: they would not be sent.
+    """
     receipts = Receipts(state)
-    found = {id_: fate for id_, (why, fate) in _standing(receipts, day).items() if why == cause}
+    found = _of_cause(receipts, day, cause, held)
     refused = [id_ for id_, fate in found.items() if fate is Fate.REJECTED]
     if refused:
         receipts.record(
@@ -57,6 +61,15 @@ def moved_since(state: State, day: str, moment_ms: int) -> set[str]:
 def now_ms() -> int:
     """The moment, as the ledger notes it."""
     return time.time_ns() // 1_000_000
+
+
+def _of_cause(receipts: Receipts, day: str, cause: str, held: Entities) -> dict[str, Fate]:
+    found = {id_: fate for id_, (why, fate) in _standing(receipts, day).items() if why == cause}
+    if found:
+        for batch in held(["id"]):
+            for id_ in batch.column("id").to_pylist():
+                found.pop(id_, None)
+    return found
 
 
 def _standing(receipts: Receipts, day: str) -> dict[str, tuple[str, Fate]]:

@@ -23,12 +23,20 @@ from capillary_adobe.defs.assets import (
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.defs.resources import default_resources
+from capillary_adobe.defs.schema_sensor import build_schema_sensor
+from capillary_adobe.defs.schema_watch import GROUP as SCHEMA_GROUP
+from capillary_adobe.defs.schema_watch import build_schema_conformance
 from capillary_adobe.defs.sensors import build_landing_sensor
+from capillary_adobe.defs.setup_job import GROUP as ENVIRONMENT_GROUP
+from capillary_adobe.defs.setup_job import build_adobe_environment
+from capillary_adobe.defs.stage_job import build_stage_job
 from capillary_adobe.defs.verdict_sensor import build_verdict_sensor
 
 JOB = "deliver_micro_batch"
 VERDICT_JOB = "read_verdict"
+SCHEMA_JOB = "revalidate_sample"
 REPLAY_JOB = "replay_cause"
+SETUP_JOB = "adobe_setup"
 REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
 
@@ -55,6 +63,11 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         selection=dg.AssetSelection.groups(GROUP),
         description="Read what AEP refused after it had taken it; started by verdict_sensor.",
     )
+    revalidate = dg.define_asset_job(
+        SCHEMA_JOB,
+        selection=dg.AssetSelection.groups(SCHEMA_GROUP),
+        description="Try recent entities on the schema that AEP holds now; started by schema_sensor.",
+    )
     replay = dg.define_asset_job(
         REPLAY_JOB,
         selection=dg.AssetSelection.assets(*REPLAYED),
@@ -63,10 +76,19 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             "`ops.ingestion_status.config.reopen_cause` to the cause as the asset `quarantine` shows it."
         ),
     )
+    environment = dg.define_asset_job(
+        SETUP_JOB,
+        selection=dg.AssetSelection.groups(ENVIRONMENT_GROUP),
+        description=(
+            "Set up AEP. As it stands it shows the plan and changes nothing. Set `ops.adobe_environment.config.apply` to "
+            "true in the launchpad to make what is missing; a second run changes nothing. Afterwards wait about 5 minutes, "
+            "until AEP's inlet knows the new dataflows. The command is `capillary-adobe setup`."
+        ),
+    )
     return dg.Definitions(
-        assets=[landing_spec(), *road, build_aep_verdict()],
-        jobs=[job, verdict, replay],
-        sensors=[build_landing_sensor(JOB), build_verdict_sensor(VERDICT_JOB)],
+        assets=[landing_spec(), *road, build_aep_verdict(), build_schema_conformance(), build_adobe_environment()],
+        jobs=[job, verdict, revalidate, replay, build_stage_job(), environment],
+        sensors=[build_landing_sensor(JOB), build_verdict_sensor(VERDICT_JOB), build_schema_sensor(SCHEMA_JOB)],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.
         executor=dg.in_process_executor,

@@ -43,7 +43,8 @@ def delivery_claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSp
             _NAME,
             "everything_is_delivered",
             "No entity of the day is pending, failed or rejected. Pending and failed ones go with the next run of the "
-            "partition. Rejected ones stand in `quarantine` under stage `aep`: mend the mapping, then send them again with "
+            "partition; `held` tells which of them wait for a draft to be published or a paused rule to be resumed. "
+            "Rejected ones stand in `quarantine` under stage `aep`: mend the mapping, then send them again with "
             "`capillary-adobe replay --cause <cause>` or the job `replay_cause`.",
             partitions,
         ),
@@ -70,6 +71,7 @@ def delivery_results(account: Balance, receipts: DayReceipts, causes: Mapping[st
             severity=dg.AssetCheckSeverity.WARN,
             undelivered=sum(undelivered.values()),
             by_outcome=counts("outcome", undelivered),
+            held=counts("event type and why", account.held),
             refused_by_cause=counts("cause", causes),
         ),
     ]

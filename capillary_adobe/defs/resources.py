@@ -12,12 +12,16 @@ from capillary_adobe.adobe import Delivery
 from capillary_adobe.adobe.batch_lane import BatchLane
 from capillary_adobe.adobe.catalog import Catalog
 from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.schema_registry import SchemaRegistry
 from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.adobe.verdict import VerdictReader
 from capillary_adobe.lake import Lake
 from capillary_adobe.landing import LandingStore, open_landing_store
 from capillary_adobe.settings import AdobeSettings, StorageSettings, VerdictSettings, load
 from capillary_adobe.state import State
+
+_SHORT_TIMEOUT_SECONDS = 10.0
+_SHORT_BUDGET_SECONDS = 2.0
 
 
 class LandingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -70,6 +74,13 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
         """The reader of AEP's failed batches."""
         platform = Platform(settings, shared_token(settings))
         return VerdictReader(settings.events_dataset_id, load(VerdictSettings).days, state, platform)
+
+    def schema_registry(self, settings: AdobeSettings) -> SchemaRegistry:
+        """AEP's Schema Registry, asked with little patience: whoever asks can do without the answer."""
+        timeout = min(settings.timeout_seconds, _SHORT_TIMEOUT_SECONDS)
+        budget = min(settings.retry_budget_seconds, _SHORT_BUDGET_SECONDS)
+        impatient = settings.model_copy(update={"retry_budget_seconds": budget, "timeout_seconds": timeout})
+        return SchemaRegistry(Platform(impatient, shared_token(settings)))
 
     def catalog(self, settings: AdobeSettings) -> Catalog:
         """AEP's Catalog."""

@@ -14,8 +14,13 @@ from tabulate import tabulate
 
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.tables import Table
+from capillary_adobe.xdm.faults import Fault
 
 PREVIEW_ROWS = 8
+CAUSES = 50
+"""Causes that one table shows."""
+
+_CAUSE_COLUMNS = ("count", "event", "pointer", "category", "value type", "rule", "cure")
 
 
 def definition_metadata(table: Table) -> dict[str, Any]:
@@ -53,6 +58,25 @@ def counts(title: str, values: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     lines = [f"| {title} | count |", "| --- | ---: |"]
     lines += [f"| `{name}` | {n:,} |" for name, n in sorted(values.items(), key=lambda item: (-item[1], item[0]))]
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def by_cause(faults: Mapping[Fault, int], not_listed: int = 0) -> dg.MarkdownMetadataValue:
+    """Faults by cause, most frequent first: where, of which kind, by which line of the mapping, and what to do."""
+    if not faults:
+        return dg.MetadataValue.md("none")
+    ordered = sorted(faults.items(), key=lambda item: (-item[1], item[0]))
+    shown = [
+        (f"{n:,}", *map(_literal, (*one[:2], one.category, one.value_type, one.rule)), one.cure)
+        for one, n in ordered[:CAUSES]
+    ]
+    lines = [f"| {' | '.join(_CAUSE_COLUMNS)} |", "| ---: |" + " --- |" * (len(_CAUSE_COLUMNS) - 1)]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in shown]
+    left_out = not_listed + sum(n for _, n in ordered[CAUSES:])
+    return dg.MetadataValue.md("\n".join(lines) + (f"\n\nand {left_out:,} of other causes" if left_out else ""))
+
+
+def _literal(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def sample(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:

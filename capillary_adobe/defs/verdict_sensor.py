@@ -12,6 +12,7 @@ from capillary_adobe.adobe.catalog import Catalog, Stage
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, StateResource
 from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
+from capillary_adobe.environment import adobe_settings
 from capillary_adobe.settings import AdobeSettings, VerdictSettings, load
 from capillary_adobe.state import DaysToSettle, SentBatches, State
 
@@ -41,7 +42,8 @@ def build_verdict_sensor(job_name: str) -> dg.SensorDefinition:
             running = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE), limit=1)
             if running:
                 return dg.SkipReason(f"run {running[0].run_id[:8]} is reading AEP's verdict")
-            news = _news(_impatient(load(AdobeSettings)), state.open(), adobe)
+            database = state.open()
+            news = _news(_impatient(adobe_settings(database)), database, adobe)
             if news is None:
                 return dg.SkipReason("AEP has decided nothing new")
             return dg.RunRequest(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +22,7 @@ from capillary_adobe.emulators.promotion import Promotion
 from capillary_adobe.emulators.sandboxes import resources_of
 from capillary_adobe.emulators.targets import Targets
 from capillary_adobe.emulators.tenant import Tenant
-from capillary_adobe.emulators.wire import json_response, media_type, read_body
+from capillary_adobe.emulators.wire import json_response, media_type, parsed, read_body
 
 _MAX_BODY_BYTES = 1_000_000
 _FORMATS: dict[str, Format] = {"json": "json", "parquet": "parquet", "csv": "csv"}
@@ -170,8 +169,8 @@ def _is_ingested(batch: Batch) -> bool:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = parsed(body)
+    except ValueError:
         raise BadBody("The body is not valid JSON") from None
     if not isinstance(content, dict):
         raise BadBody("The body is not a JSON object")

@@ -8,10 +8,10 @@ Not played: data sources, views and files of a dataset, and the second version o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +30,7 @@ from capillary_adobe.emulators.json_patch import BadPatch, merged, patched, path
 from capillary_adobe.emulators.property_filters import BadCondition, Condition, conditions
 from capillary_adobe.emulators.sandboxes import Resources, resources_of
 from capillary_adobe.emulators.tenant import Tenant
-from capillary_adobe.emulators.wire import json_response, media_type, read_body
+from capillary_adobe.emulators.wire import json_response, media_type, parsed, read_body
 
 MOST_DATASETS = 100
 USUAL_DATASETS = 20
@@ -38,6 +38,7 @@ USUAL_DATASETS = 20
 _KIND = "dataSets"
 _MAX_BODY_BYTES = 1_000_000
 _PATCH_TYPE = "application/json-patch+json"
+_CONTENT_TYPE = re.compile(r"application/vnd\.adobe\.xed(-full)?(-notext)?\+json; ?version=1(\.\d+)?")
 _FIXED = SET_BY_CATALOG | {"schemaRef"}
 _EXACT = (
     "name",
@@ -149,8 +150,8 @@ def _parsed(body: bytes | None) -> Any:
     if body is None:
         raise Refused(f"The body is larger than {_MAX_BODY_BYTES} bytes", 413)
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parsed(body)
+    except ValueError:
         raise Refused("The body is not valid JSON") from None
 
 
@@ -172,6 +173,8 @@ def _asked(body: bytes | None, resources: Resources) -> dict[str, Any]:
         or not _is_text(reference.get("contentType"))
     ):
         raise Refused("schemaRef must have an id and a contentType")
+    if not _CONTENT_TYPE.fullmatch(reference["contentType"]):
+        raise Refused(f"schemaRef.contentType {reference['contentType']} is not one of a schema in version 1")
     if resources.get("schemas", reference["id"]) is None:
         raise Refused(f"The schema {reference['id']} does not exist")
     _check_words(content)

@@ -20,7 +20,9 @@ import jsonschema_rs
 
 from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.effective_schema import effective_schema
+from capillary_adobe.emulators.namespaces import namespace_by_id, namespace_codes
 from capillary_adobe.emulators.record_rules import RecordRules
+from capillary_adobe.emulators.sandboxes import Resources
 from capillary_adobe.emulators.strictness import Lane, of_lane, strict
 from capillary_adobe.emulators.targets import Target, Targets
 from capillary_adobe.emulators.tenant import Tenant
@@ -93,7 +95,7 @@ class Demands:
         if resources is None:
             return _Rules(revision, now, None, {}, RecordRules(time_series=False))
         schema = effective_schema(resources, target.schema_id, self._tenant_id)
-        record = _record_rules(target, resources.all("descriptors"))
+        record = _record_rules(target, resources)
         if before is not None and before.schema == schema:
             return _Rules(revision, now, schema, before.validators, record)
         return _Rules(revision, now, schema, _validators(strict(schema)) if schema else {}, record)
@@ -108,13 +110,16 @@ def _validators(schema: dict[str, Any]) -> Validators:
     }
 
 
-def _record_rules(target: Target, descriptors: list[dict[str, Any]]) -> RecordRules:
+def _record_rules(target: Target, resources: Resources) -> RecordRules:
     fields: dict[str, str] = {}
     primary = None
-    for descriptor in descriptors:
+    for descriptor in resources.all("descriptors"):
         if descriptor["@type"] != "xdm:descriptorIdentity" or descriptor["xdm:sourceSchema"] != target.schema_id:
             continue
         path = descriptor["xdm:sourceProperty"]
-        fields[path] = descriptor["xdm:namespace"]
+        # A namespace may be named by its number too.
+        named = str(descriptor["xdm:namespace"])
+        by_number = namespace_by_id(resources, named) if descriptor["xdm:property"] == "xdm:id" else None
+        fields[path] = by_number["code"] if by_number else named
         primary = path if descriptor.get("xdm:isPrimary") is True else primary
-    return RecordRules(target.time_series, fields, primary)
+    return RecordRules(target.time_series, namespace_codes(resources), fields, primary)

@@ -14,7 +14,7 @@ from typing import Any
 
 from capillary_adobe.emulators.flow_errors import FlowError, not_processed, unknown_spec
 from capillary_adobe.emulators.flow_objects import FLOW_KINDS, SET_BY_SERVICE, FlowKind
-from capillary_adobe.emulators.flow_specs import AUTHENTICATION, DATA_LAKE, FLOW_SPECS, STREAMING
+from capillary_adobe.emulators.flow_specs import AUTHENTICATION, DATA_LAKE, FLOW_SPECS, SPEC_VERSION, STREAMING
 from capillary_adobe.emulators.sandboxes import Resources
 
 _CONTENT_TYPE = re.compile(r"application/vnd\.adobe\.xed-full(-notext)?\+json; ?version=1(\.\d+)?")
@@ -146,7 +146,9 @@ def _referred(kind: str, id_: Any, resources: Resources) -> dict[str, Any]:
 
 def _spec_id(content: dict[str, Any], name: str) -> str:
     spec = content.get(name)
-    return str(spec.get("id")) if isinstance(spec, dict) else ""
+    if not isinstance(spec, dict) or spec.get("version", SPEC_VERSION) != SPEC_VERSION:
+        return ""
+    return str(spec.get("id"))
 
 
 def _is_text(value: Any) -> bool:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +26,7 @@ from capillary_adobe.emulators.json_patch import BadPatch, patched, paths_of
 from capillary_adobe.emulators.property_filters import BadCondition, conditions
 from capillary_adobe.emulators.sandboxes import Resources, resources_of
 from capillary_adobe.emulators.tenant import Tenant
-from capillary_adobe.emulators.wire import json_response, read_body
+from capillary_adobe.emulators.wire import json_response, parsed, read_body
 
 USUAL_ITEMS = 100
 
@@ -185,8 +184,8 @@ def _parsed(body: bytes | None) -> Any:
         message = "The request body cannot be null or empty. Please provide a request body and try again."
         raise FlowError("1405-400", message)
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parsed(body)
+    except ValueError:
         raise not_processed("the body is not valid JSON") from None
 
 

@@ -12,6 +12,7 @@ PROVIDER: Final = "521eee4d-8cbe-4906-bb48-fb6bd4450033"
 STREAMING: Final = "bc7b00d6-623a-4dfc-9fdb-f1240aeadaeb"
 DATA_LAKE: Final = "c604ff05-7f1a-43c0-8e18-33bf874cb11c"
 STREAMING_FLOW: Final = "d8a6f005-7eaf-4153-983e-e8574508b877"
+SPEC_VERSION: Final = "1.0"
 AUTHENTICATION: Final = "Streaming Connection"
 
 CONNECTION_SPECS: Final[dict[str, dict[str, Any]]] = {
@@ -19,7 +20,7 @@ CONNECTION_SPECS: Final[dict[str, dict[str, Any]]] = {
         "id": STREAMING,
         "name": "Streaming Connection",
         "providerId": PROVIDER,
-        "version": "1.0",
+        "version": SPEC_VERSION,
         "authSpec": [
             {
                 "name": AUTHENTICATION,
@@ -42,7 +43,7 @@ CONNECTION_SPECS: Final[dict[str, dict[str, Any]]] = {
         "id": DATA_LAKE,
         "name": "datalake",
         "providerId": "0ed90a81-07f4-4586-8190-b40eccef1c5a",
-        "version": "1.0",
+        "version": SPEC_VERSION,
         "attributes": {"isSource": False},
     },
 }
@@ -52,7 +53,7 @@ FLOW_SPECS: Final[dict[str, dict[str, Any]]] = {
         "id": STREAMING_FLOW,
         "name": "Stream data without transformation",
         "providerId": PROVIDER,
-        "version": "1.0",
+        "version": SPEC_VERSION,
         "sourceConnectionSpecIds": [STREAMING],
         "targetConnectionSpecIds": [DATA_LAKE],
         "attributes": {"isSourceFlow": True, "flowRunsSupported": False},

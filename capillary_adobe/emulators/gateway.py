@@ -21,12 +21,17 @@ from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.ims import Tokens
 from capillary_adobe.emulators.sandboxes import Resources, Sandboxes
 from capillary_adobe.emulators.tenant import Tenant
-from capillary_adobe.emulators.wire import bearer_token, drain, json_response
+from capillary_adobe.emulators.wire import JSON_TYPES, bearer_token, drain, json_response, media_type_of
 
 BEHIND = "/data"
 PREFIX = f"{BEHIND}/foundation"
 
 _LONGEST_URL = 2000
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_TAKE_JSON = tuple(
+    f"{BEHIND}/{service}/"
+    for service in ("foundation/catalog", "foundation/flowservice", "foundation/schemaregistry", "core/idnamespace")
+)
 _TITLES = {
     400: "BadRequestError",
     403: "ForbiddenError",
@@ -94,6 +99,9 @@ class Gateway:
             return service_error(403, "The sandbox does not exist or may not be used with this credential")
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_URL:
             return service_error(414, f"The URL is longer than {_LONGEST_URL} characters")
+        takes_json = scope["method"] in _WITH_BODY and scope["path"].startswith(_TAKE_JSON)
+        if takes_json and media_type_of(headers) not in JSON_TYPES:
+            return service_error(400, "A valid content-type must be specified")
         return None
 
 

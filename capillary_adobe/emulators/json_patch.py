@@ -8,7 +8,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from capillary_adobe.emulators.wire import too_deep
+
 _WORDS = ("add", "replace", "remove")
+_LONGEST_PLACE = 9
 
 
 class BadPatch(Exception):
@@ -33,6 +36,8 @@ def patched(content: dict[str, Any], operations: list[dict[str, Any]]) -> dict[s
     changed = copy.deepcopy(content)
     for operation in operations:
         _apply(changed, operation)
+    if too_deep(changed):
+        raise BadPatch("The object would be nested too deep")
     return changed
 
 
@@ -69,8 +74,8 @@ def _in_list(holder: list[Any], last: str, word: str, operation: dict[str, Any])
     if word == "add" and last == "-":
         holder.append(copy.deepcopy(_value(operation)))
         return
-    place = int(last) if last.isdecimal() else len(holder) + 1
-    if place > len(holder) - (word != "add"):
+    place = _place(last)
+    if place is None or place > len(holder) - (word != "add"):
         raise BadPatch(f"There is nothing at {operation['path']}")
     if word == "remove":
         del holder[place]
@@ -83,9 +88,13 @@ def _in_list(holder: list[Any], last: str, word: str, operation: dict[str, Any])
 def _child(holder: Any, step: str, path: str) -> Any:
     if isinstance(holder, dict) and step in holder:
         return holder[step]
-    if isinstance(holder, list) and step.isdecimal() and int(step) < len(holder):
-        return holder[int(step)]
+    if isinstance(holder, list) and (place := _place(step)) is not None and place < len(holder):
+        return holder[place]
     raise BadPatch(f"There is nothing at {path}")
+
+
+def _place(step: str) -> int | None:
+    return int(step) if step.isdecimal() and len(step) <= _LONGEST_PLACE else None
 
 
 def _value(operation: dict[str, Any]) -> Any:

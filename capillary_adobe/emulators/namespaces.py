@@ -10,12 +10,11 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from capillary_adobe.emulators.batch_states import now_ms
-from capillary_adobe.emulators.wire import json_response, read_body
+from capillary_adobe.emulators.wire import json_response, parsed, read_body
 
 if TYPE_CHECKING:
     from capillary_adobe.emulators.sandboxes import Resources
@@ -89,6 +88,11 @@ def namespace_by_id(resources: Resources, id_: str) -> dict[str, Any] | None:
     return next((found for found in _every(resources) if str(found["id"]) == id_), None)
 
 
+def namespace_codes(resources: Resources) -> frozenset[str]:
+    """The codes of all namespaces of the sandbox, in lower case."""
+    return frozenset(found["code"].lower() for found in _every(resources))
+
+
 class Namespaces:
     """The endpoints."""
 
@@ -150,8 +154,8 @@ def _keep(resources: Resources, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _asked(body: bytes | None) -> dict[str, Any]:
     try:
-        content = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
+        content = parsed(body or b"")
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise _bad("The request body is not a JSON object")

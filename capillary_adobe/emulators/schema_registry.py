@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,7 +27,7 @@ from capillary_adobe.emulators.schema_registry_lists import listed
 from capillary_adobe.emulators.schema_registry_objects import Library
 from capillary_adobe.emulators.schema_registry_views import Views, with_tag
 from capillary_adobe.emulators.tenant import Tenant
-from capillary_adobe.emulators.wire import json_response, media_type, read_body
+from capillary_adobe.emulators.wire import json_response, parsed, read_body
 
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -78,11 +77,11 @@ class SchemaRegistry:
         library = Library(resources_of(request), self._tenant)
         match request.method, rest:
             case "POST", []:
-                return _made(201, library.create(kind, _object(request, body)))
+                return _made(201, library.create(kind, _object(body)))
             case "PUT", [id_]:
-                return _made(200, library.replace(kind, id_, _object(request, body)))
+                return _made(200, library.replace(kind, id_, _object(body)))
             case "PATCH", [id_]:
-                return _made(200, library.patch(kind, id_, _content(request, body)))
+                return _made(200, library.patch(kind, id_, _content(body)))
             case "DELETE", [id_]:
                 library.remove(kind, id_)
                 return Response(status_code=204)
@@ -103,9 +102,9 @@ class SchemaRegistry:
                 demand_descriptor_form(request.headers.get("accept", ""))
                 return _made(200, _descriptor(resources, id_))
             case "POST", []:
-                return _made(201, descriptors.kept(resources, _object(request, body), None, more))
+                return _made(201, descriptors.kept(resources, _object(body), None, more))
             case "PUT", [id_]:
-                return _made(200, descriptors.kept(resources, _object(request, body), id_, more))
+                return _made(200, descriptors.kept(resources, _object(body), id_, more))
             case "DELETE", [id_]:
                 descriptors.forget(resources, id_)
                 return Response(status_code=204)
@@ -138,17 +137,15 @@ def _steps(request: Request) -> list[str]:
     return [unquote(step) for step in sent.split("/") if step]
 
 
-def _content(request: Request, body: bytes | None) -> Any:
-    if media_type(request) not in ("application/json", "application/json-patch+json"):
-        raise refused(415, "The Content-Type must be application/json")
+def _content(body: bytes | None) -> Any:
     try:
-        return orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
+        return parsed(body or b"")
+    except ValueError:
         raise invalid("The request body is not JSON") from None
 
 
-def _object(request: Request, body: bytes | None) -> dict[str, Any]:
-    content = _content(request, body)
+def _object(body: bytes | None) -> dict[str, Any]:
+    content = _content(body)
     if not isinstance(content, dict):
         raise invalid("The request body is not a JSON object")
     return content

@@ -16,6 +16,7 @@ from capillary_adobe.emulators.effective_schema import Objects
 UNION: Final = "union"
 
 _REDEFINED: Final = ("type", "format", "pattern")
+_XDM: Final = "meta:xdmType"
 _FLOORS: Final = ("minimum", "minLength", "minItems")
 _CEILINGS: Final = ("maximum", "maxLength", "maxItems")
 
@@ -37,6 +38,8 @@ def breaks(before: dict[str, Any], after: dict[str, Any], path: str = "") -> Ite
     for keyword in _REDEFINED:
         if before.get(keyword) != after.get(keyword) and (keyword == "type" or keyword in after):
             yield f"{keyword} of {here} was {before.get(keyword)} and would be {after.get(keyword)}"
+    if before.get("type") == after.get("type") and (was := before.get(_XDM)) != (would := after.get(_XDM, was)) and was:
+        yield f"{_XDM} of {here} was {was} and would be {would}"
     yield from _narrowed(before, after, here)
     for name in after.get("required", ()):
         if name not in before.get("required", ()):

@@ -19,6 +19,7 @@ from capillary_adobe.emulators.schema_registry_evolution import UNION, breaks, e
 from capillary_adobe.emulators.schema_registry_rules import (
     class_of,
     demand_mergeable,
+    demand_parts,
     demand_sound,
     references,
     with_types,
@@ -146,6 +147,7 @@ class Library:
             lost = list(breaks(folded(self._resources, before), folded(supposed, after)))
             if lost:
                 raise breaking(f"The schema {before['$id']} is in use and must not lose anything: {'; '.join(lost)}")
+        demand_parts(supposed, after)
         demand_mergeable(supposed, after)
 
     def _users(self, id_: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -18,6 +18,7 @@ from capillary_adobe.emulators.standard_groups import standard, xdm_type
 TITLED: Final = ("schemas", "fieldgroups", "datatypes")
 
 _TYPES: Final = ("string", "number", "integer", "boolean", "object", "array")
+_PARTS: Final = ("classes", "mixins")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -31,11 +32,26 @@ def demand_sound(objects: Objects, kind: str, content: dict[str, Any], tenant_ke
     _demand_own_title(objects, content)
     _demand_references(objects, content)
     if kind == "schemas":
-        _demand_schema(objects, content)
+        demand_parts(objects, content)
     else:
         _demand_fields(content, tenant_key, anywhere=kind == "datatypes")
     if kind == "fieldgroups":
         _demand_classes(content)
+
+
+def demand_parts(objects: Objects, content: dict[str, Any]) -> None:
+    """Refuse a schema that is not made of one class and field groups for it."""
+    class_ = class_of(content)
+    if class_ is None:
+        raise invalid("A schema must refer to exactly one class under allOf")
+    if content.get("properties") or content.get("definitions"):
+        raise invalid("A schema has no fields of its own; put them into a field group")
+    for part in content.get("allOf", []):
+        group = found(objects, part.get("$ref", ""))
+        if group is None or group["meta:resourceType"] not in _PARTS:
+            raise invalid("Each part under allOf must be a reference to a class or a field group")
+        if class_ not in group.get("meta:intendedToExtend", [class_]):
+            raise invalid(f"The field group {group['$id']} is not intended to extend the class {class_}")
 
 
 def demand_mergeable(objects: Objects, schema: dict[str, Any]) -> None:
@@ -94,7 +110,7 @@ def with_types(node: Any) -> Any:
             changed[name] = with_types(node[name])
     if isinstance(node.get("allOf"), list):
         changed["allOf"] = [with_types(part) for part in node["allOf"]]
-    if "type" in node or "$ref" in node:
+    if "type" in node or not str(node.get("$ref", "#")).startswith("#"):
         changed.setdefault("meta:xdmType", xdm_type(node))
     return changed
 
@@ -110,23 +126,22 @@ def _demand_references(objects: Objects, content: dict[str, Any]) -> None:
     for ref in references(content):
         if found(objects, ref) is None:
             raise invalid(f"The reference {ref} cannot be resolved")
+    if content.get("$id") in _reached(objects, content):
+        raise invalid("The resource refers to itself, be it through others")
     for ref in _inner(content):
         if local(content, ref) is None:
             raise invalid(f"The reference {ref} leads nowhere")
 
 
-def _demand_schema(objects: Objects, content: dict[str, Any]) -> None:
-    class_ = class_of(content)
-    if class_ is None:
-        raise invalid("A schema must refer to exactly one class under allOf")
-    if content.get("properties") or content.get("definitions"):
-        raise invalid("A schema has no fields of its own; put them into a field group")
-    for part in content.get("allOf", []):
-        group = found(objects, part.get("$ref", ""))
-        if group is None:
-            raise invalid("Each part under allOf must be a reference to a class or a field group")
-        if class_ not in group.get("meta:intendedToExtend", [class_]):
-            raise invalid(f"The field group {group['$id']} is not intended to extend the class {class_}")
+def _reached(objects: Objects, content: dict[str, Any]) -> set[str]:
+    reached: set[str] = set()
+    ahead = list(references(content))
+    while ahead:
+        ref = ahead.pop()
+        if ref not in reached:
+            reached.add(ref)
+            ahead += references(found(objects, ref))
+    return reached
 
 
 def _demand_classes(content: dict[str, Any]) -> None:
@@ -183,7 +198,7 @@ def _inner(node: Any) -> Iterator[str]:
 
 def _types(shape: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     for name, field in shape.get("properties", {}).items():
-        yield f"{path}/{name}", str(field.get("type"))
+        yield f"{path}/{name}", str(field.get("meta:xdmType") or field.get("type"))
         yield from _types(field, f"{path}/{name}")
     if isinstance(shape.get("items"), dict):
         yield from _types(shape["items"], f"{path}/*")

@@ -6,10 +6,17 @@ any one endpoint means by them.
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import orjson
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+
+JSON_TYPES: Final = ("application/json", "application/json-patch+json")
+
+DEEPEST: Final = 100
+"""How deep a body may be nested that a service keeps; what means anything to one of them is far from it."""
 
 
 async def read_body(request: Request, limit: int) -> bytes | None:
@@ -29,6 +36,20 @@ async def read_body(request: Request, limit: int) -> bytes | None:
     return b"".join(chunks) if size <= limit else None
 
 
+def parsed(body: bytes) -> Any:
+    """The JSON of a body that is to be kept; a ValueError says that it is none, or nested too deep."""
+    content = orjson.loads(body)
+    if too_deep(content):
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    return content
+
+
+def too_deep(content: Any, levels: int = DEEPEST) -> bool:
+    """Whether a value is nested deeper than so many levels."""
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else None
+    return parts is not None and (levels == 0 or any(too_deep(part, levels - 1) for part in parts))
+
+
 async def drain(request: Request) -> None:
     """Read the body to its end and forget it."""
     async for _ in request.stream():
@@ -43,7 +64,12 @@ def bearer_token(headers: Headers) -> str:
 
 def media_type(request: Request) -> str:
     """The media type of the body, without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type_of(request.headers)
+
+
+def media_type_of(headers: Headers) -> str:
+    """The media type that headers name, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def json_response(status: int, content: object) -> Response:

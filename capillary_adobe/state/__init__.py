@@ -9,19 +9,26 @@ from capillary_adobe.state.claims import Claims, Place, Verdict
 from capillary_adobe.state.database import State, StateError
 from capillary_adobe.state.day_receipts import DayReceipts
 from capillary_adobe.state.days_to_settle import DaysToSettle
+from capillary_adobe.state.environment import EnvironmentRecord
 from capillary_adobe.state.microbatches import MicroBatch, MicroBatches
 from capillary_adobe.state.objects import WHOLE_DAY, LandedObjects, ReadObject
 from capillary_adobe.state.outcomes import Detail, Fate, Known, Outcome, Route
 from capillary_adobe.state.pace import Paces, PaceView
 from capillary_adobe.state.receipts import Receipt, Receipts
+from capillary_adobe.state.rule_stages import Evidence, Files, RuleEvidence, RuleStages, Stage, StagedRule
+from capillary_adobe.state.schemas import CachedSchema, TenantSchemas
 
 __all__ = [
     "WHOLE_DAY",
+    "CachedSchema",
     "Claims",
     "DayReceipts",
     "DaysToSettle",
     "Detail",
+    "EnvironmentRecord",
+    "Evidence",
     "Fate",
+    "Files",
     "Known",
     "LandedObjects",
     "MicroBatch",
@@ -35,9 +42,14 @@ __all__ = [
     "Receipt",
     "Receipts",
     "Route",
+    "RuleEvidence",
+    "RuleStages",
     "SentBatch",
     "SentBatches",
+    "Stage",
+    "StagedRule",
     "State",
     "StateError",
+    "TenantSchemas",
     "Verdict",
 ]

@@ -6,8 +6,10 @@ Belongs here: what SQLite and PostgreSQL need to behave alike. Does not belong h
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -86,8 +88,22 @@ receipts = sa.Table(
 sa.Index("receipts_by_target", receipts.c.target, sqlite_where=receipts.c.accepted > 0)
 
 
+_NO_ADDRESS = (
+    "STATE_URL is no database address: give sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>. In a password "
+    "write @ as %40, : as %3A, / as %2F and % as %25."
+)
+
+
 class StateError(Exception):
     """The state database cannot be used; the text names the place and the cure."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the database finds: its version and which tables and columns the next run will add."""
+
+    version: str
+    missing: tuple[str, ...]
 
 
 class State:
@@ -97,15 +113,17 @@ class State:
         # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3; the driver installed here and by Dagster is psycopg2.
         try:
             self._url = sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://", 1))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, ValueError):
             # Without the cause: its text may repeat the password.
-            raise StateError(
-                "STATE_URL is no database address: give sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>."
-            ) from None
+            raise StateError(_NO_ADDRESS) from None
+        # The rest of a password that holds the sign; as part of the host it would be told.
+        if "@" in (self._url.host or ""):
+            raise StateError(_NO_ADDRESS)
 
     @property
     def _shown(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        secret = [name for name in self._url.query if "password" in name]
+        return self._url.difference_update_query(secret).render_as_string(hide_password=True)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -130,6 +148,31 @@ class State:
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise self._unusable(error) from error
         return engine
+
+    def look(self, seconds: int) -> Look | None:
+        """Look without changing anything; None where the database does not exist yet and can be made.
+
+        Raises:
+            StateError: the database cannot be reached within `seconds` or not be written.
+        """
+        try:
+            if self.is_sqlite and not Path(self._url.database or "").is_file():
+                _demand_place(Path(self._url.database or "").absolute())
+                return None
+            waiting = {"timeout": seconds} if self.is_sqlite else {"connect_timeout": seconds}
+            engine = sa.create_engine(self._url, connect_args=waiting, poolclass=sa.NullPool)
+            with engine.connect() as connection:
+                if self.is_sqlite:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                name = connection.dialect.name.replace("sqlite", "SQLite").replace("postgresql", "PostgreSQL")
+                version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+                missing = tuple(_missing_parts(connection))
+                if not self.is_sqlite:
+                    _demand_rights(connection, to_create=bool(missing))
+                connection.rollback()
+            return Look(f"{name} {version}", missing)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise self._unusable(error) from error
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -222,6 +265,35 @@ class State:
             f"The state database STATE_URL={self._shown} cannot be used ({cause}). Check that it is reachable, that its "
             "folder or schema belongs to the user that runs Dagster, and that there is free space."
         )
+
+
+def _demand_place(path: Path) -> None:
+    """Refuse where a new database file could not be made."""
+    nearest = next(parent for parent in path.parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise PermissionError(f"{nearest} is no folder that can be written")
+
+
+def _demand_rights(connection: sa.Connection, *, to_create: bool) -> None:
+    """Refuse a PostgreSQL server that only reads, and a schema in which missing tables could not be made."""
+    asked = "SELECT pg_is_in_recovery(), coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+    reads_only, may_create = connection.exec_driver_sql(asked).one()
+    if reads_only:
+        raise PermissionError("the server is a standby, which only reads")
+    if to_create and not may_create:
+        raise PermissionError("tables are missing, and this user may not create any in the schema")
+
+
+def _missing_parts(connection: sa.Connection) -> Iterator[str]:
+    """Tables and columns that the database does not have yet."""
+    found = sa.inspect(connection)
+    present = set(found.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in present:
+            yield table.name
+            continue
+        columns = {column["name"] for column in found.get_columns(table.name)}
+        yield from (f"{table.name}.{column.name}" for column in table.columns if column.name not in columns)
 
 
 def _add_new_columns(connection: sa.Connection) -> None:

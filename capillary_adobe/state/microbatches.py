@@ -68,6 +68,8 @@ class MicroBatches:
             set_={
                 "attempts": sa.case((microbatches.c.done_ms.is_(None), microbatches.c.attempts + 1), else_=1),
                 "asked_ms": statement.excluded.asked_ms,
+                # A day that is open stays in the lane in which it waits.
+                "lane": sa.case((microbatches.c.done_ms.is_(None), microbatches.c.lane), else_=statement.excluded.lane),
                 "done_ms": None,
             },
         )
@@ -76,9 +78,9 @@ class MicroBatches:
             row = connection.execute(_COLUMNS.where(microbatches.c.batch_id == batch.batch_id)).mappings().one()
         return MicroBatch(**row)
 
-    def open_day(self, day: str, objects: int) -> None:
-        """Note that a run over the whole day is at work; should it die, the sensor asks for the day again as a whole."""
-        self.ask(MicroBatch(f"{WHOLE_DAY}-{day}", day, "live", "", "", objects, 0))
+    def open_day(self, day: str, objects: int, lane: Lane = "live") -> None:
+        """Note that a run over the whole day is at work, or wanted: the sensor asks for the day as a whole, in this lane."""
+        self.ask(MicroBatch(f"{WHOLE_DAY}-{day}", day, lane, "", "", objects, 0))
 
     def open_days(self) -> set[str]:
         """Days that a run over the whole day has begun and not finished; no micro-batch of theirs may run meanwhile."""

@@ -56,6 +56,7 @@ class Lane:
             "Authorization": f"Bearer {token}",
             "x-api-key": self.settings.client_id,
             "x-gw-ims-org-id": self.settings.org_id,
+            "x-sandbox-name": self.settings.sandbox_name,
         }
         url = f"{self.emulator.base_url}/data/foundation/catalog/batches?limit=100"
         found = requests.get(url, headers=headers, timeout=10).json()

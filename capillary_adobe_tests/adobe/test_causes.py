@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capillary_adobe.adobe.causes import cause_of, place_of, reason_for, reason_of
-from capillary_adobe.reasons import AEP_REASONS
+from capillary_adobe.adobe.causes import category_of, cause_of, keyword_of, place_of, reason_for, reason_of
+from capillary_adobe.reasons import AEP_REASONS, CATEGORIES
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,31 @@ def test_a_missing_field_is_named_and_not_its_parent() -> None:
     assert cause_of("required") == "aep_field_missing:required"
 
 
+@pytest.mark.parametrize(
+    ("code", "category", "keyword"),
+    [
+        ("required", "presence", "required"),
+        ("type", "type", "type"),
+        ("DCVS-1105-400", "format", "format"),
+        ("pattern", "pattern", "pattern"),
+        ("maxLength", "range", None),
+        ("const", "enum", "enum"),
+        ("additionalProperties", "unknown", "additionalProperties"),
+        ("identity", "identity", None),
+        ("timestamp", "timestamp", None),
+        ("413", "size", None),
+        ("DCVS-9999-400", "unclassified", None),
+    ],
+)
+def test_each_cause_has_its_category_and_keyword(code: str, category: str, keyword: str | None) -> None:
+    cause = cause_of(code, "/a/b")
+    assert (category_of(cause), keyword_of(cause)) == (category, keyword)
+
+
 @given(st.text(max_size=40), st.text(max_size=80), st.text(max_size=80))
 def test_every_cause_has_a_documented_reason(code: str, pointer: str, words: str) -> None:
     cause = cause_of(code, pointer, words)
     assert reason_of(cause) in AEP_REASONS
+    assert category_of(cause) in CATEGORIES
     place = place_of(cause)
     assert place is None or place.startswith("/")

@@ -17,7 +17,7 @@ from capillary_adobe.defs.build import build_defs
 from capillary_adobe.demo.traffic import Written, write_day
 from capillary_adobe.emulators.aep import RunningEmulator
 
-OURS = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "STATE_")
+OURS = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "STATE_")
 Call = Callable[..., Result]
 
 

@@ -66,6 +66,24 @@ def test_serves_the_organisation_of_the_environment(place: Path) -> None:
     assert "mine" not in printed + errors
 
 
+def test_an_empty_one_tells_only_what_a_set_up_has_to_know(place: Path) -> None:
+    port = free_port()
+    with command("emulate", "--empty", "--port", str(port), "--store", "aep", folder=place) as emulator:
+        wait_until(lambda: answers(port), emulator)
+        emulator.send_signal(signal.SIGINT)
+        printed, _ = emulator.communicate(timeout=30)
+    assert exported(printed).keys() == {
+        "ADOBE_CLIENT_ID",
+        "ADOBE_CLIENT_SECRET",
+        "ADOBE_IMS_URL",
+        "ADOBE_ORG_ID",
+        "ADOBE_PLATFORM_URL",
+        "ADOBE_SANDBOX_NAME",
+        "ADOBE_SCOPES",
+    }
+    assert not list((place / "aep" / "sandboxes").rglob("*.json"))
+
+
 def test_values_are_quoted_as_a_shell_reads_them(place: Path) -> None:
     port = free_port()
     given = {"ADOBE_SCOPES": 'a "b" $c `d` \\e'}

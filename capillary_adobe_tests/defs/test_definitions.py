@@ -20,7 +20,16 @@ GRAPH = {
     "ingestion_status": {"xdm_events"},
     "aep_verdict": {"ingestion_status"},
     "quarantine": {"raw_events", "xdm_events", "ingestion_status"},
+    "schema_conformance": {"xdm_events"},
+    "adobe_environment": set(),
 }
+GROUPS = {
+    "landing": "landing",
+    "aep_verdict": "verdict",
+    "schema_conformance": "schema",
+    "adobe_environment": "environment",
+}
+UNPARTITIONED = {"aep_verdict", "schema_conformance", "adobe_environment"}
 
 
 def road() -> list[dg.AssetsDefinition]:
@@ -59,23 +68,23 @@ def test_every_asset_tells_a_stranger_what_it_is() -> None:
         assert len(node.description) > 80
         assert node.kinds
         assert node.owners
-        assert node.group_name == {"landing": "landing", "aep_verdict": "verdict"}.get(key.to_user_string(), "delivery")
+        assert node.group_name == GROUPS.get(key.to_user_string(), "delivery")
         if node.group_name == "delivery":
             assert "dagster/column_schema" in node.metadata
 
 
-def test_every_check_tells_what_to_do_and_is_partitioned() -> None:
+def test_every_check_tells_what_to_do_and_is_partitioned_as_its_asset_is() -> None:
     specs = [spec for asset in road() for spec in asset.check_specs]
     assert len(specs) >= 12
     for spec in specs:
         assert spec.description
         assert len(spec.description) > 60
-        assert spec.partitions_def is not None
+        assert (spec.partitions_def is None) == (spec.asset_key.to_user_string() in UNPARTITIONED)
     assert [spec.name for spec in specs if spec.blocking] == ["stored_entities_conform"]
 
 
 def test_today_is_a_partition() -> None:
-    (partitions,) = {asset.partitions_def for asset in road() if asset.key != dg.AssetKey("aep_verdict")}
+    (partitions,) = {asset.partitions_def for asset in road() if asset.key.to_user_string() not in UNPARTITIONED}
     assert isinstance(partitions, dg.DailyPartitionsDefinition)
     assert partitions.get_last_partition_key() == datetime.now(UTC).date().isoformat()
 

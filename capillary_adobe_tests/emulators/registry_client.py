@@ -36,7 +36,7 @@ class Registry:
         self.sandbox = client.tenant.sandbox_name if sandbox is None else sandbox
 
     def call(self, method: str, path: str, accept: str | None = None, **more: Any) -> requests.Response:
-        """Any call below /data/."""
+        """Any call below /data/; what is sent as `data` counts as JSON."""
         headers = {
             "Authorization": f"Bearer {self.client.token}",
             "x-api-key": self.tenant.client_id,
@@ -45,6 +45,8 @@ class Registry:
         }
         if self.sandbox:
             headers["x-sandbox-name"] = self.sandbox
+        if "data" in more:
+            headers["Content-Type"] = "application/json"
         return requests.request(method, f"{self.client.base_url}/data/{path}", headers=headers, timeout=30, **more)
 
     def registry(self, method: str, path: str, accept: str | None = None, **more: Any) -> requests.Response:

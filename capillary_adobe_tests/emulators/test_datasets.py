@@ -17,6 +17,14 @@ PATCH = "application/json-patch+json"
 PROFILE = {"unifiedProfile": ON, "unifiedIdentity": ON}
 
 
+def deep(levels: int) -> list[Any]:
+    """Lists in lists."""
+    whole: list[Any] = []
+    for _ in range(levels - 1):
+        whole = [whole]
+    return whole
+
+
 def tags(shown: dict[str, Any]) -> dict[str, list[str]]:
     """The tags of a dataset without the one that every dataset has."""
     (table,) = shown["tags"]["adobe/pqs/table"]
@@ -63,6 +71,7 @@ def test_a_dataset_is_made_and_found_by_its_id(there: RoadBuilder, schema_id: st
         {"schemaRef": None},
         {"schemaRef": {"id": "https://ns.adobe.com/demo/schemas/none", "contentType": CONTENT_TYPE}},
         {"tags": []},
+        {"more": deep(300)},
         {"tags": {"unifiedProfile": "enabled:true"}},
         {"created": 1},
     ],
@@ -75,6 +84,29 @@ def test_a_dataset_that_cannot_be_is_answered_400(there: RoadBuilder, schema_id:
     assert answer.status_code == 400
     assert answer.json()["title"] == "BadRequestError"
     assert there.datasets(limit=100) == before
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", f"{CONTENT_TYPE[:-1]}2", "application/vnd.adobe.xed-full+json", ""]
+)
+def test_a_dataset_follows_a_schema_in_its_first_version(there: RoadBuilder, schema_id: str, content_type: str) -> None:
+    reference = {"id": schema_id, "contentType": content_type}
+
+    assert there.new_dataset(schema_id, "Bad", schemaRef=reference).status_code == 400
+
+
+def test_a_dataset_may_follow_any_form_of_a_schema(there: RoadBuilder, schema_id: str) -> None:
+    for form in ("xed+json;version=1", "xed-full-notext+json; version=1", "xed-full+json;version=1.0"):
+        reference = {"id": schema_id, "contentType": f"application/vnd.adobe.{form}"}
+        assert there.new_dataset(schema_id, "Good", schemaRef=reference).status_code == 201
+
+
+def test_no_number_of_patches_nests_a_dataset_too_deep(there: RoadBuilder, schema_id: str) -> None:
+    id_ = there.dataset(schema_id, "Deep", more=deep(90))
+    answer = there.change_dataset(id_, [{"op": "add", "path": f"/more{'/0' * 89}/0", "value": deep(90)}], PATCH)
+
+    assert answer.status_code == 400
+    assert there.datasets(name="Deep")[id_]["more"] == deep(90)
 
 
 def test_a_schema_without_content_type_and_a_body_that_is_no_object_are_answered_400(

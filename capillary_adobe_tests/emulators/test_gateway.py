@@ -35,6 +35,34 @@ def test_a_call_without_its_headers_is_turned_away(
     assert answer.json()["error_code"] == code
 
 
+@pytest.mark.parametrize("content_type", [None, "text/plain"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "foundation/catalog/dataSets"),
+        ("PATCH", "foundation/catalog/dataSets/x"),
+        ("POST", "foundation/flowservice/connections"),
+        ("PATCH", "foundation/flowservice/flows/x"),
+        ("POST", "foundation/schemaregistry/tenant/schemas"),
+        ("POST", "core/idnamespace/identities"),
+    ],
+)
+def test_a_body_that_is_not_said_to_be_json_is_answered_400(
+    platform: Platform, method: str, path: str, content_type: str | None
+) -> None:
+    url, headers = f"{platform.client.base_url}/data/{path}", platform.headers(Content_Type=content_type)
+
+    answer = platform.call(method, url, headers, data=b"{}")
+
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "type": "/placeholder/type/uri",
+        "status": 400,
+        "title": "BadRequestError",
+        "detail": "A valid content-type must be specified",
+    }
+
+
 def test_the_sandbox_may_be_left_out_but_has_to_exist(platform: Platform) -> None:
     statuses = {
         name: platform.call("GET", "catalog/batches", platform.headers(x_sandbox_name=name)).status_code

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from capillary_adobe_tests.emulators.registry_client import IDENTITY_MAP, TEXT, XED, Registry, group, own
+from capillary_adobe_tests.emulators.registry_client import EVENTS, IDENTITY_MAP, TEXT, XED, Registry, group, own
 
 FIELDS = "/definitions/own/properties/_demo/properties"
 START: dict[str, Any] = {
@@ -16,12 +16,18 @@ START: dict[str, Any] = {
     "points": {"type": "integer", "minimum": 0, "maximum": 10},
     "names": {"type": "array", "items": own({"first": TEXT})},
     "shop": own({"code": TEXT}),
+    "since": TEXT | {"format": "date"},
 }
 BREAKING = [
     ({"op": "remove", "path": f"{FIELDS}/member"}, "/_demo/member would be removed"),
     ({"op": "remove", "path": f"{FIELDS}/names/items/properties/first"}, "/_demo/names/*/first would be removed"),
     ({"op": "replace", "path": f"{FIELDS}/points/type", "value": "string"}, "type of /_demo/points"),
     ({"op": "replace", "path": f"{FIELDS}/shop", "value": TEXT}, "type of /_demo/shop"),
+    (
+        {"op": "replace", "path": f"{FIELDS}/points", "value": {"type": "integer", "minimum": 0}},
+        "meta:xdmType of /_demo/points was int and would be long",
+    ),
+    ({"op": "replace", "path": f"{FIELDS}/since", "value": TEXT}, "meta:xdmType of /_demo/since was date"),
     ({"op": "replace", "path": f"{FIELDS}/member/pattern", "value": "^x$"}, "pattern of /_demo/member"),
     ({"op": "remove", "path": f"{FIELDS}/tier/enum/0"}, "enum of /_demo/tier"),
     ({"op": "add", "path": f"{FIELDS}/shop/properties/code/enum", "value": ["a"]}, "enum of /_demo/shop/code"),
@@ -68,6 +74,16 @@ def test_a_group_in_use_may_grow(registry: Registry) -> None:
 
     assert versions == [f"1.{number}" for number in range(1, len(HARMLESS) + 1)]
     assert registry.look_up(schema_id).json()["version"] == versions[-1]
+
+
+def test_a_group_stays_fit_for_the_schemas_that_use_it(registry: Registry) -> None:
+    schema_id, group_id = registry.made(union=False)
+    others = {"op": "replace", "path": "/meta:intendedToExtend", "value": [EVENTS]}
+    refused = registry.patch("fieldgroups", group_id, others)
+
+    assert refused.status_code == 400
+    assert group_id in refused.json()["detail"]
+    assert registry.patch("schemas", schema_id, {"op": "add", "path": "/title", "value": "New"}).status_code == 200
 
 
 def test_a_new_field_is_shown_at_once(registry: Registry) -> None:
@@ -136,10 +152,11 @@ def test_a_changed_object_is_checked_like_a_new_one(registry: Registry) -> None:
         ("fieldgroups", group_id, {"op": "add", "path": "/title", "value": "Members"}),
         ("schemas", schema_id, {"op": "add", "path": "/allOf/-", "value": {"$ref": "https://ns.adobe.com/none"}}),
         ("schemas", schema_id, {"op": "add", "path": "/allOf/9", "value": {"$ref": IDENTITY_MAP}}),
+        ("schemas", schema_id, {"op": "add", "path": f"/allOf/{'9' * 5000}", "value": {"$ref": IDENTITY_MAP}}),
         ("schemas", schema_id, {"op": "grow", "path": "/title", "value": "x"}),
     ]
 
-    assert [registry.patch(kind, id_, change).status_code for kind, id_, change in changes] == [400] * 5
+    assert [registry.patch(kind, id_, change).status_code for kind, id_, change in changes] == [400] * 6
     assert registry.registry("PATCH", f"tenant/schemas/{quote(schema_id, safe='')}", json={}).status_code == 400
     assert registry.patch("schemas", "none", {"op": "add", "path": "/title", "value": "x"}).status_code == 404
 

@@ -133,6 +133,7 @@ def test_a_bad_field_group_is_refused(untouched: Registry, changes: dict[str, An
         {"title": "Two", "type": "object", "allOf": [{"$ref": EVENTS}, {"$ref": PROFILES}]},
         {"title": "Own", "type": "object", "allOf": [{"$ref": PROFILES}], "properties": {"_demo": own({"a": TEXT})}},
         {"title": "Other class", "type": "object", "allOf": [{"$ref": PROFILES}, {"$ref": COMMERCE}]},
+        {"title": "No reference", "type": "object", "allOf": [{"$ref": PROFILES}, {"type": "object"}]},
     ],
     ids=lambda body: body["title"],
 )
@@ -140,9 +141,18 @@ def test_a_bad_schema_is_refused(untouched: Registry, body: dict[str, Any]) -> N
     assert untouched.registry("POST", "tenant/schemas", json=body).status_code == 400
 
 
+def test_a_schema_is_made_of_field_groups_only(registry: Registry) -> None:
+    schema_id, _ = registry.made(union=False)
+    size = {"title": "Size", "type": "object", "properties": {"eu": {"type": "integer"}}}
+    data_type = registry.registry("POST", "tenant/datatypes", json=size).json()["$id"]
+
+    assert registry.new_schema("Of a data type", data_type).status_code == 400
+    assert registry.new_schema("Of a schema", schema_id).status_code == 400
+
+
 def test_a_body_that_is_no_object_is_refused(untouched: Registry) -> None:
     assert untouched.registry("POST", "tenant/schemas", json=[]).status_code == 400
-    assert untouched.registry("POST", "tenant/schemas", data=b"{}").status_code == 415
+    assert untouched.registry("POST", "tenant/schemas", data=b"{").status_code == 400
 
 
 def test_profile_wants_someone_to_be_named(registry: Registry) -> None:
@@ -166,6 +176,22 @@ def test_schemas_of_one_class_have_to_merge_in_profile(registry: Registry) -> No
     assert answer.json()["type"].endswith("/XDM-1413-400")
     assert "/_demo/member" in answer.json()["detail"]
     assert registry.new_schema("Second", IDENTITY_MAP, other).status_code == 201
+
+
+def test_what_is_text_in_one_schema_is_no_date_in_another(registry: Registry) -> None:
+    registry.made("First", {"since": TEXT})
+    other = registry.new_group("Other", {"since": TEXT | {"format": "date"}}).json()["$id"]
+
+    assert registry.new_schema("Second", IDENTITY_MAP, other, union=True).json()["type"].endswith("/XDM-1413-400")
+
+
+def test_a_field_that_refers_within_its_group_has_the_type_it_refers_to(registry: Registry) -> None:
+    body = group("Members", {"_demo": own({"since": {"$ref": "#/definitions/day"}})})
+    body["definitions"]["day"] = TEXT | {"format": "date"}
+    made = registry.registry("POST", "tenant/fieldgroups", json=body).json()
+    fields = registry.look_up(made["$id"], kind="fieldgroups").json()["properties"]["_demo"]["properties"]
+
+    assert fields["since"] == TEXT | {"format": "date", "meta:xdmType": "date"}
 
 
 def test_a_union_shows_all_schemas_of_a_class(registry: Registry) -> None:
@@ -201,6 +227,23 @@ def test_what_is_needed_cannot_be_deleted(registry: Registry) -> None:
     answers = [registry.registry("DELETE", f"tenant/{kind}/{quote(id_, safe='')}") for kind, id_ in paths]
 
     assert [answer.status_code for answer in answers] == [400, 400, 400, 204, 204, 404]
+
+
+def test_nothing_refers_to_itself(registry: Registry) -> None:
+    schema_id, group_id = registry.made()
+    fields = "/definitions/own/properties/_demo/properties"
+    inner = {"title": "Inner", "type": "object", "properties": {"outer": TEXT}}
+    inner_id = registry.registry("POST", "tenant/datatypes", json=inner).json()["$id"]
+    outer = {"title": "Outer", "type": "object", "properties": {"inner": {"$ref": inner_id}}}
+    outer_id = registry.registry("POST", "tenant/datatypes", json=outer).json()["$id"]
+    answers = [
+        registry.patch("fieldgroups", group_id, {"op": "add", "path": f"{fields}/own", "value": {"$ref": group_id}}),
+        registry.patch("datatypes", inner_id, {"op": "add", "path": "/properties/outer", "value": {"$ref": outer_id}}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert registry.patch("fieldgroups", group_id, {"op": "add", "path": "/title", "value": "New"}).status_code == 200
+    assert registry.look_up(schema_id).json()["properties"]["_demo"]["properties"].keys() == {"member"}
 
 
 @pytest.mark.parametrize(

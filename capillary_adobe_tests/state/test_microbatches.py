@@ -71,3 +71,12 @@ def test_a_run_over_the_day_finishes_those_whose_objects_it_took(register: Micro
     ledger.take(DAY, "untouched", landed("b"))
     register.finish_day(DAY)
     assert sorted(open_ids(register)) == ["other-day", "untouched"]
+
+
+def test_a_day_waits_in_the_lane_in_which_it_was_opened(register: MicroBatches) -> None:
+    register.open_day(DAY, 0, "history")
+    register.open_day(DAY, 3)
+    assert (open_ids(register), open_ids(register, "history")) == ([], [f"{WHOLE_DAY}-{DAY}"])
+    register.finish_day(DAY)
+    register.open_day(DAY, 3)
+    assert (open_ids(register), open_ids(register, "history")) == ([f"{WHOLE_DAY}-{DAY}"], [])

@@ -18,12 +18,15 @@ from capillary_adobe.defs.delivery_checks import delivery_evaluations
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts
+from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, LakeError, Slice
 from capillary_adobe.landing import LandingStore
+from capillary_adobe.mapping_in_force import in_force
 from capillary_adobe.outcomes import write_outcomes
-from capillary_adobe.settings import AdobeSettings, load
+from capillary_adobe.settings import AdobeSettings, MappingSettings, load
 from capillary_adobe.state import DaysToSettle, MicroBatches, Receipts, SentBatches, State
 from capillary_adobe.tables import INGESTION_STATUS
+from capillary_adobe.xdm.rule_lines import RuleLines
 
 NAME = "aep_verdict"
 GROUP = "verdict"
@@ -63,7 +66,8 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         adobe: AdobeResource,
     ) -> dg.MaterializeResult:
         with told_plainly():
-            settings, tables, database, store = load(AdobeSettings), lake.open(), state.open(), landing.open()
+            tables, database, store = lake.open(), state.open(), landing.open()
+            settings = adobe_settings(database)
             moved = _look(context, settings, database, adobe)
             for day in DaysToSettle(database).all():
                 try:
@@ -110,8 +114,9 @@ def _look(context: dg.AssetExecutionContext, settings: AdobeSettings, state: Sta
 
 def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: State, store: LandingStore) -> None:
     """Write a day's outcomes anew and let its checks say so, as a run of the day would."""
+    force = in_force(state, load(MappingSettings))
     with state.day_lock(day):
-        written = write_outcomes(tables, state, Slice(day))
+        written = write_outcomes(tables, state, Slice(day), force.hold, RuleLines(force.rules))
     if written.forsaken:
         # The runs that had sent them are done; the sensor asks for the day as a whole.
         MicroBatches(state).open_day(day, 0)

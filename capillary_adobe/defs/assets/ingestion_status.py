@@ -19,11 +19,14 @@ from capillary_adobe.defs.delivery_config import DeliveryConfig
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
+from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.mapping_in_force import InForce, in_force
 from capillary_adobe.outcomes import write_outcomes
-from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, State
+from capillary_adobe.settings import MappingSettings, load
+from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, RuleStages, State
 from capillary_adobe.tables import INGESTION_STATUS, TABLES, XDM_EVENTS
+from capillary_adobe.xdm.rule_lines import RuleLines
 
 NAME = INGESTION_STATUS.name
 POOL = "adobe_inlet"
@@ -37,6 +40,7 @@ class _Sent:
     counts: DeliveryCounts
     rows: int = 0
     to_send: int = 0
+    held: int = 0
     plan: Plan | None = None
     reopened: int = 0
     others_moved: int = 0
@@ -76,13 +80,14 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
             part = config.slice(context.partition_key)
             tables, database = lake.open(), state.open()
             with database.day_lock(part.day):
-                sent = _deliver(context, tables, database, part, config, adobe)
+                force = in_force(database, load(MappingSettings))
+                sent = _deliver(context, tables, database, part, config, adobe, force)
                 for table in TABLES:
                     tables.tidy(table, part.day)
             seconds = time.perf_counter() - started
             account = Accounts(landing.open(), tables, database).balance(part.day, count_unread=False)
             if sent.plan is None and not config.reopen_cause and not sent.to_send:
-                _finish(database, part, account)
+                _finish(database, part, account, force)
             causes = refused_by_cause(database, part.day)
             return dg.MaterializeResult(
                 metadata={
@@ -105,21 +110,25 @@ def _deliver(
     part: Slice,
     config: DeliveryConfig,
     adobe: AdobeResource,
+    force: InForce,
 ) -> _Sent:
     """Send what is open and write the outcomes, also when delivery stopped half-way."""
-    settings = load(AdobeSettings)
+    settings = adobe_settings(state)
     began_ms = now_ms()
     only = None
+    hold = force.hold
+    held = hold.waiting(tables.reader(XDM_EVENTS, Slice(part.day)))
     if config.reopen_cause:
         chosen = standing if config.dry_run else reopen
-        only = frozenset(chosen(state, part.day, config.reopen_cause))
+        only = frozenset(chosen(state, part.day, config.reopen_cause, held))
     work = Work(
         part.day,
-        lambda columns: tables.read(XDM_EVENTS, part, columns),
+        hold.passing(tables.reader(XDM_EVENTS, part)),
         config.lane,
         config.chosen_route,
         only,
-        lambda columns: tables.read(XDM_EVENTS, Slice(part.day), columns),
+        hold.passing(tables.reader(XDM_EVENTS, Slice(part.day))),
+        held,
     )
     sent = _Sent(DeliveryCounts(), reopened=len(only or ()))
     failure: DeliveryError | None = None
@@ -130,8 +139,8 @@ def _deliver(
             adobe.delivery(settings, state).deliver(work, context.log.info, sent.counts)
         except DeliveryError as error:
             failure = error
-    written = write_outcomes(tables, state, part)
-    sent.rows, sent.to_send = written.rows, written.to_send
+    written = write_outcomes(tables, state, part, hold, RuleLines(force.rules))
+    sent.rows, sent.to_send, sent.held = written.rows, written.to_send, written.held
     if written.forsaken and not config.dry_run:
         MicroBatches(state).open_day(part.day, 0)
     if only is not None:
@@ -141,7 +150,7 @@ def _deliver(
     return sent
 
 
-def _finish(state: State, part: Slice, account: Balance) -> None:
+def _finish(state: State, part: Slice, account: Balance, force: InForce) -> None:
     """Nothing of the slice is left to send: note its micro-batches as done, so that the sensor asks no more.
 
     A run of this asset alone says nothing of a whole day whose earlier stages have died.
@@ -151,6 +160,9 @@ def _finish(state: State, part: Slice, account: Balance) -> None:
         batches.finish(part.batch_id)
     elif account.balanced and not LandedObjects(state).half_read(part.day):
         batches.finish_day(part.day)
+        if RuleStages(state).all() != force.stages:
+            # A rule went live or was resumed while this run held its entities, and the day was opened for that.
+            batches.open_day(part.day, 0)
 
 
 def _sent_numbers(sent: _Sent, seconds: float) -> dict[str, Any]:
@@ -161,6 +173,7 @@ def _sent_numbers(sent: _Sent, seconds: float) -> dict[str, Any]:
         "rejected": found.outcomes[Outcome.REJECTED],
         "waiting_at_aep": found.waiting,
         "already_settled": found.already_settled,
+        "held": sent.held,
         "requests": found.requests,
         "sent_bytes": found.bytes,
         "sent_per_second": round(found.sent / seconds, 1),
@@ -183,6 +196,7 @@ def _plan_numbers(plan: Plan) -> dict[str, Any]:
         "would_take_requests": plan.requests,
         "would_go_by": plan.route,
         "would_send_by_type": counts("eventType", plan.by_event_type),
+        "would_hold": counts("event", plan.held_by_event),
         "would_send_first": sample(plan.sample),
     }
 
@@ -194,6 +208,7 @@ def _day_numbers(account: Balance) -> dict[str, dg.MetadataValue | int | float]:
         "day_rejected": account.delivery[Outcome.REJECTED],
         "day_open": account.delivery[Outcome.PENDING] + account.delivery[Outcome.FAILED],
         "day_delivery": counts("outcome", account.delivery),
+        "day_held": counts("event and why", account.held),
     }
     for name, seconds in account.latency_seconds.items():
         if seconds is not None:

@@ -15,13 +15,21 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Slice
 from capillary_adobe.landing import LandingStore
 from capillary_adobe.landing.store import LANE_FOLDERS, lane_of
-from capillary_adobe.settings import AdobeSettings, CapillarySettings, StorageSettings, Thresholds, load, load_all
+from capillary_adobe.mapping_in_force import in_force
+from capillary_adobe.settings import (
+    CapillarySettings,
+    MappingSettings,
+    StorageSettings,
+    Thresholds,
+    load,
+    load_all,
+)
 from capillary_adobe.state import LandedObjects, MicroBatches, ReadObject
 from capillary_adobe.tables import RAW_EVENTS
-from capillary_adobe.xdm.rules import load_rules
 
 NAME = RAW_EVENTS.name
 PREVIEW = ["event_name", "created_ms", "envelope", "lane", "event_key", "object", "line"]
@@ -56,12 +64,16 @@ def build_raw_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         with told_plainly():
             started = time.perf_counter()
             # Here and for the whole road, so that an operator mends them at one go and not stage by stage.
-            load_all(StorageSettings, CapillarySettings, Thresholds, AdobeSettings)
+            load_all(
+                StorageSettings, CapillarySettings, Thresholds, MappingSettings, lambda: adobe_settings(state.open())
+            )
             part = config.slice(context.partition_key)
             tables = lake.open()
             thresholds = load(Thresholds)
             store, database = landing.open(), state.open()
-            stage = RawStage(store, tables, database, load(CapillarySettings), thresholds, set(load_rules()))
+            force = in_force(database, load(MappingSettings))
+            settings = load(CapillarySettings)
+            stage = RawStage(store, tables, database, settings, thresholds, set(force.rules), force.catalogue)
             stage.insist_on_memory()
             with database.day_lock(part.day):
                 taken = _taken(LandedObjects(database), store, config, part)

@@ -10,16 +10,23 @@ import dagster as dg
 
 from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.defs.checks import claim, result, share_result
+from capillary_adobe.defs.draft_trial import drafts_shown, trial_claim, trial_of, trial_result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.defs.resources import LakeResource, StateResource
-from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.defs.resources import AdobeResource, LakeResource, StateResource
+from capillary_adobe.defs.schema_guard import guard_claim, guard_in_force, guard_result
+from capillary_adobe.defs.shown import by_cause, counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.environment import tenant_settings
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.settings import CapillarySettings, TenantSettings, Thresholds, load
+from capillary_adobe.mapping_in_force import InForce, in_force
+from capillary_adobe.schema_in_force import Guard
+from capillary_adobe.settings import CapillarySettings, MappingSettings, TenantSettings, Thresholds, load
 from capillary_adobe.spool import Spool
+from capillary_adobe.state import RuleEvidence, State
 from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, XDM_EVENTS
+from capillary_adobe.xdm.drafts import Trial
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.rule_model import MappingError
 from capillary_adobe.xdm.sampling import make_again, read_back
 
 NAME = XDM_EVENTS.name
@@ -40,22 +47,35 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         code_version="1",
         check_specs=_claims(partitions),
         description=(
-            "One row per XDM ExperienceEvent, its JSON valid against the schema and AEP's own rules; what fails goes to "
-            "`quarantine` with keyword, pointer and plain words. Materialize again after a change of the mapping; what "
-            "AEP has acknowledged is not sent again by that."
+            "One row per XDM ExperienceEvent, its JSON valid against the tenant's schema and AEP's rules; what fails goes to "
+            "`quarantine` with place, kind of fault, mapping line, cure. Materialize again after a change of the mapping; what "
+            "AEP has acknowledged is not sent again by that. Drafts of the mapping are tried here and never sent; `drafts` "
+            "tells how they fare."
         ),
     )
     def xdm_events(
-        context: dg.AssetExecutionContext, config: MicroBatchConfig, lake: LakeResource, state: StateResource
+        context: dg.AssetExecutionContext,
+        config: MicroBatchConfig,
+        lake: LakeResource,
+        state: StateResource,
+        adobe: AdobeResource,
     ) -> dg.MaterializeResult:
         with told_plainly():
             started = time.perf_counter()
             part = config.slice(context.partition_key)
-            tables, tenant, settings = lake.open(), load(TenantSettings), load(CapillarySettings)
-            stage, thresholds = EntityStage(load_rules(), tenant, settings), load(Thresholds)
-            database = state.open()
+            tables, database, settings = lake.open(), state.open(), load(CapillarySettings)
+            tenant = tenant_settings(database)
+            force, thresholds = in_force(database, load(MappingSettings)), load(Thresholds)
+            judge = _judge(database, adobe, force, tenant)
+            stage = EntityStage(
+                force.rules, tenant, settings, force.catalogue, judge.schema, force.made_by, judge.identity_fields
+            )
+            trial = trial_of(
+                force, tenant, settings, lambda rules: guard_in_force(database, adobe, rules, tenant.tenant_id)
+            )
             with database.day_lock(part.day):
-                found = _write(tables, part, stage)
+                found = _write(tables, part, stage, trial)
+                RuleEvidence(database).record(part.day, part.batch_id, trial.found)
                 seconds = time.perf_counter() - started
                 back = read_back(tables, part, stage)
                 again = make_again(tables, part, stage, settings)
@@ -65,7 +85,9 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                     "over_advised_size": found.over_advised,
                     "quarantined": sum(found.quarantined.values()),
                     "quarantined_by_code": counts("code", found.quarantined),
+                    "quarantined_by_cause": by_cause(found.faults.by_cause, found.faults.not_listed),
                     "entities_by_type": counts("eventType", found.by_event_type),
+                    "drafts": drafts_shown(trial),
                     "unreadable_fields": counts("source field", found.unreadable),
                     "preview": preview(tables, XDM_EVENTS, part, PREVIEW),
                     **slice_metadata(tables, XDM_EVENTS, part, seconds, found.entities),
@@ -92,18 +114,30 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                         thresholds.max_quarantined_share,
                         at_least=thresholds.min_quarantined,
                         by_code=counts("code", found.quarantined),
+                        by_cause=by_cause(found.faults.by_cause, found.faults.not_listed),
                     ),
+                    guard_result(judge),
+                    trial_result(trial, force),
                 ],
             )
 
     return xdm_events
 
 
-def _write(tables: Lake, part: Slice, stage: EntityStage) -> EntityCounts:
+def _judge(state: State, adobe: AdobeResource, force: InForce, tenant: TenantSettings) -> Guard:
+    """The schema that judges; drafts whose fields cannot stand beside those of what is sent are left to fail on it."""
+    try:
+        return guard_in_force(state, adobe, force.rules, tenant.tenant_id)
+    except MappingError:
+        return guard_in_force(state, adobe, force.sent_rules, tenant.tenant_id)
+
+
+def _write(tables: Lake, part: Slice, stage: EntityStage, trial: Trial) -> EntityCounts:
     """Write the entities and what was refused; the caller holds the day's lock."""
     found = EntityCounts()
     with Spool(QUARANTINE) as refused:
-        tables.replace(XDM_EVENTS, part, stage.transform(tables.read(ENRICHED_EVENTS, part), refused, found))
+        enriched = tables.read(ENRICHED_EVENTS, part)
+        tables.replace(XDM_EVENTS, part, stage.transform(enriched, refused, found, trial.observe))
         tables.replace(QUARANTINE, replace(part, stage="xdm"), refused.batches())
         given_way = replaced_events(tables, part)
         tables.remove_events(XDM_EVENTS, part, given_way)
@@ -132,8 +166,11 @@ def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
         claim(
             NAME,
             "few_entities_quarantined",
-            "A warning as soon as an entity of the run is in quarantine, an error above CHECK_MAX_QUARANTINED_SHARE. Open "
-            "the asset `quarantine`, look the code up in docs/troubleshooting.md and mend the mapping or the source.",
+            "A warning as soon as an entity of the run is in quarantine, an error above CHECK_MAX_QUARANTINED_SHARE. "
+            "`by_cause` names each fault with the line of the mapping and the cure; docs/troubleshooting.md says how to read "
+            "it.",
             partitions,
         ),
+        guard_claim(partitions),
+        trial_claim(partitions),
     ]
