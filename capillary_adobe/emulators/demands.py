@@ -20,7 +20,7 @@ import jsonschema_rs
 
 from capillary_adobe.emulators.behaviour import Behaviour
 from capillary_adobe.emulators.effective_schema import effective_schema
-from capillary_adobe.emulators.namespaces import namespace_by_id, namespace_codes
+from capillary_adobe.emulators.namespaces import namespace_by_id
 from capillary_adobe.emulators.record_rules import RecordRules
 from capillary_adobe.emulators.sandboxes import Resources
 from capillary_adobe.emulators.strictness import Lane, of_lane, strict
@@ -122,4 +122,4 @@ def _record_rules(target: Target, resources: Resources) -> RecordRules:
         by_number = namespace_by_id(resources, named) if descriptor["xdm:property"] == "xdm:id" else None
         fields[path] = by_number["code"] if by_number else named
         primary = path if descriptor.get("xdm:isPrimary") is True else primary
-    return RecordRules(target.time_series, namespace_codes(resources), fields, primary)
+    return RecordRules(target.time_series, fields, primary)

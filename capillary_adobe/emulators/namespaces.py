@@ -88,11 +88,6 @@ def namespace_by_id(resources: Resources, id_: str) -> dict[str, Any] | None:
     return next((found for found in _every(resources) if str(found["id"]) == id_), None)
 
 
-def namespace_codes(resources: Resources) -> frozenset[str]:
-    """The codes of all namespaces of the sandbox, in lower case."""
-    return frozenset(found["code"].lower() for found in _every(resources))
-
-
 class Namespaces:
     """The endpoints."""
 

@@ -23,14 +23,12 @@ _MAP = "#/identityMap"
 
 @dataclass(frozen=True)
 class RecordRules:
-    """What a dataset demands. `namespaces` are the codes, in lower case, of those that exist in its sandbox; `fields` are
-    the fields that its schema says are identities, with their namespaces.
+    """What a dataset demands. `fields` are the fields that its schema says are identities, with their namespaces.
 
     A schema may name one of them as the primary identity; otherwise each record marks its own.
     """
 
     time_series: bool
-    namespaces: frozenset[str] = frozenset()
     fields: Mapping[str, str] = field(default_factory=dict)
     primary: str | None = None
 
@@ -45,12 +43,12 @@ class RecordRules:
             count += len(identities)
             for place, identity in enumerate(identities):
                 primaries += identity.get("primary") is True
-                if words := self._value_fault(namespace, identity["id"]):
+                if words := _value_fault(namespace, identity["id"]):
                     found.append(_identity(f"{_MAP}/{_step(namespace)}/{place}/id", words))
         for path, namespace in self.fields.items():
             for value in _at(entity, path.strip("/").split("/")):
                 count += all(identity["id"] != value for identity in identity_map.get(namespace, ()))
-                if words := self._value_fault(namespace, value):
+                if words := _value_fault(namespace, value):
                     found.append(_identity(f"#{path}", words))
         return found + self._count_faults(primaries, count, there="identityMap" in entity)
 
@@ -64,15 +62,14 @@ class RecordRules:
             found.append(_identity(_MAP, f"{count} identities, at most {MOST_IDENTITIES} are allowed"))
         return found
 
-    def _value_fault(self, namespace: str, value: Any) -> str | None:
-        text = str(value)
-        if not namespace.strip():
-            return "the identity has no namespace"
-        if namespace.lower() not in self.namespaces:
-            return f"there is no namespace [{namespace}]"
-        if len(text) > LONGEST_VALUE:
-            return f"the identity is longer than {LONGEST_VALUE} characters"
-        return f"[{text}] is no identity of anyone" if text.strip().lower() in _NOBODY else None
+
+def _value_fault(namespace: str, value: Any) -> str | None:
+    text = str(value)
+    if not namespace.strip():
+        return "the identity has no namespace"
+    if len(text) > LONGEST_VALUE:
+        return f"the identity is longer than {LONGEST_VALUE} characters"
+    return f"[{text}] is no identity of anyone" if text.strip().lower() in _NOBODY else None
 
 
 def _step(name: str) -> str:

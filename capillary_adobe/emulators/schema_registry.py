@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from capillary_adobe.emulators import schema_registry_descriptors as descriptors
-from capillary_adobe.emulators.sandboxes import Resources, resources_of
+from capillary_adobe.emulators.sandboxes import resources_of
 from capillary_adobe.emulators.schema_registry_accept import (
     demand_descriptor_form,
     descriptor_list_form,
@@ -100,7 +100,7 @@ class SchemaRegistry:
                 )
             case "GET", [id_]:
                 demand_descriptor_form(request.headers.get("accept", ""))
-                return _made(200, _descriptor(resources, id_))
+                return _made(200, descriptors.existing(resources, id_))
             case "POST", []:
                 return _made(201, descriptors.kept(resources, _object(body), None, more))
             case "PUT", [id_]:
@@ -123,13 +123,6 @@ def _look_up(request: Request, views: Views, container: str, kind: str, id_: str
     if content is None:
         raise not_found(id_, form.version or "1")
     return _answered(200, views.shown(content, form))
-
-
-def _descriptor(resources: Resources, id_: str) -> dict[str, Any]:
-    found = resources.get(descriptors.KIND, id_)
-    if found is None:
-        raise not_found(id_)
-    return found
 
 
 def _steps(request: Request) -> list[str]:

@@ -32,15 +32,26 @@ _WORDS: Final = (
     "xdm:descriptorRelationship",
     "xdm:descriptorDeprecated",
 )
+_OF_AN_IDENTITY: Final = ("@type", "xdm:sourceSchema", "xdm:sourceProperty", "xdm:namespace", "xdm:isPrimary")
 _STEP: Final = re.compile(r"[^/\s]+")
+
+
+def existing(resources: Resources, id_: str) -> dict[str, Any]:
+    """A descriptor that has to be there."""
+    descriptor = resources.get(KIND, id_)
+    if descriptor is None:
+        raise not_found(id_)
+    return descriptor
 
 
 def kept(resources: Resources, asked: dict[str, Any], id_: str | None, more: dict[str, Any]) -> dict[str, Any]:
     """Check a descriptor and keep it: a new one, or in the place of the one with that id."""
     given = {name: value for name, value in asked.items() if not name.startswith(("@id", "meta:"))}
     with resources.alone():
-        if id_ is not None and resources.get(KIND, id_) is None:
-            raise not_found(id_)
+        if id_ is not None:
+            before = existing(resources, id_)
+            if any(given.get(name) != value for name, value in before.items() if name in _OF_AN_IDENTITY):
+                _demand_free(resources, before)
         _demand_sound(resources, given, id_)
         made_id = id_ or secrets.token_hex(24)
         made = given | {"@id": made_id, "version": "1", "meta:containerId": "tenant"} | more
@@ -51,12 +62,7 @@ def kept(resources: Resources, asked: dict[str, Any], id_: str | None, more: dic
 def forget(resources: Resources, id_: str) -> None:
     """Take a descriptor away, unless Profile needs it."""
     with resources.alone():
-        descriptor = resources.get(KIND, id_)
-        if descriptor is None:
-            raise not_found(id_)
-        schema = resources.get("schemas", descriptor["xdm:sourceSchema"])
-        if descriptor["@type"] == IDENTITY and schema is not None and enabled(schema):
-            raise refused(403, f"The schema {schema['$id']} is enabled for Profile, so its identities stay")
+        _demand_free(resources, existing(resources, id_))
         resources.remove(KIND, id_)
 
 
@@ -71,6 +77,12 @@ def listing(resources: Resources, form: Form, params: QueryParams, path: str) ->
     for word, content in shown:
         grouped.setdefault(word, []).append(content)
     return grouped
+
+
+def _demand_free(resources: Resources, descriptor: dict[str, Any]) -> None:
+    schema = resources.get("schemas", descriptor["xdm:sourceSchema"])
+    if descriptor["@type"] == IDENTITY and schema is not None and enabled(schema):
+        raise refused(403, f"The schema {schema['$id']} is enabled for Profile, so its identities stay")
 
 
 def _shown(descriptor: dict[str, Any], form: Form, path: str) -> Any:

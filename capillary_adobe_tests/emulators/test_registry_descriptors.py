@@ -142,6 +142,11 @@ def test_a_descriptor_is_replaced_and_deleted(registry: Registry, schema_id: str
 
 def test_an_identity_stays_once_profile_needs_it(registry: Registry) -> None:
     enabled, _ = registry.made()
-    made = registry.describe(enabled).json()
+    made = registry.describe(enabled, **{"xdm:isPrimary": True}).json()
+    path = f"tenant/descriptors/{made['@id']}"
 
-    assert registry.registry("DELETE", f"tenant/descriptors/{made['@id']}").status_code == 403
+    assert registry.registry("DELETE", path).status_code == 403
+    assert registry.registry("PUT", path, json=identity(enabled)).status_code == 403
+    assert registry.registry("PUT", path, json=made | {"xdm:namespace": "Phone"}).status_code == 403
+    assert registry.registry("PUT", path, json=made).status_code == 200
+    assert registry.registry("GET", path).json()["xdm:isPrimary"] is True

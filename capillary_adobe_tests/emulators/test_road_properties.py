@@ -41,7 +41,14 @@ WORDS = st.sampled_from(
         "createdAt",
     ]
 )
-SCALARS = st.none() | st.booleans() | st.integers(-9, 2**63) | st.floats(allow_nan=False) | st.text(max_size=4) | WORDS
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4)
+    | WORDS
+)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4), max_leaves=12
 )
