@@ -49,5 +49,5 @@ def _line(finding: Finding) -> str:
 def _sum(found: list[Finding], failed: int) -> str:
     warnings = sum(finding.outcome == "warn" for finding in found)
     if failed:
-        return f"{failed} of {len(found)} findings must be mended; {warnings} warnings."
-    return f"Nothing must be mended; {warnings} warnings."
+        return f"{failed} of {len(found)} findings must be mended; warnings: {warnings}."
+    return f"Nothing must be mended; warnings: {warnings}."

@@ -121,6 +121,8 @@ def _rules_of(found: Mapping, event: str) -> str:
         raise click.ClickException(
             f"{event} is no event type of the catalogue.{close_to(event, found.catalogue.names())}"
         )
+    if known.instead_of_a_person:
+        raise click.ClickException(f"{name} is about {known.instead_of_a_person} and never delivered.")
     raise click.ClickException(
         f"{name} has no rules of its own. With CAPILLARY_DELIVER_OTHER_EVENTS=true the generic ones apply: "
         f"`capillary-adobe mapping show '{GENERIC}'`."

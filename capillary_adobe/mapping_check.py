@@ -6,6 +6,7 @@ delivery (`schema_in_force.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ from capillary_adobe.xdm.checking import check_mapping, of_error
 from capillary_adobe.xdm.findings import Finding
 from capillary_adobe.xdm.mapping_files import Mapping, load_mapping
 from capillary_adobe.xdm.rule_model import MappingError
-from capillary_adobe.xdm.tenant_schemas import SchemaError
+from capillary_adobe.xdm.tenant_schemas import SchemaError, strict, validator_of
 
 SHIPPED: Final = "shipped"
 _SECONDS: Final = 5
 ANY_TENANT: Final = "tenant"
 # Objects of Adobe's own at the root of a schema, spelled like a tenant's.
 _ADOBES: Final = frozenset({"_id", "_repo", "_experience", "_xdm", "_channels", "_schema"})
+_TENANT_KEY: Final = re.compile(r"_[A-Za-z0-9]\w*", re.ASCII)
 T = TypeVar("T")
 
 
@@ -144,10 +146,14 @@ def _of_file(file: Path) -> Judging:
     properties = content.get("properties") if isinstance(content, dict) else None
     if not isinstance(properties, dict):
         raise SchemaFileError(f"{file} has no `properties`. Give the schema as AEP shows it in the form xed-full.")
-    tenants = [name[1:] for name in properties if name.startswith("_") and name not in _ADOBES]
+    tenants = [name[1:] for name in properties if _TENANT_KEY.fullmatch(name) and name not in _ADOBES]
     tenant_id = _configured_tenant() or (tenants[0] if len(tenants) == 1 else None)
     if tenant_id is None:
         raise SchemaFileError(f"{file} does not tell whose it is. Set ADOBE_TENANT_ID.")
+    try:
+        validator_of(strict(content))
+    except SchemaError as error:
+        raise SchemaFileError(f"Nothing can be checked against the schema in {file}: {error}.") from error
     return Judging(content, tenant_id, f"the schema in {file}")
 
 

@@ -27,6 +27,11 @@ class EventType:
     person: str
     natural_key: str | None = None
 
+    @property
+    def instead_of_a_person(self) -> str:
+        """What the event is about in words where that is no one person; empty where it is."""
+        return {NO_PERSON: "no person", GROUP: "a group"}.get(self.person, "")
+
 
 class Catalogue:
     """Event types by name."""

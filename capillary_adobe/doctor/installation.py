@@ -111,7 +111,7 @@ def mapping() -> Verdict:
     cure = "Run `capillary-adobe mapping check`, which names each place with its cure."
     if checked.errors:
         first = next(one for one in checked.findings if one.severity == "error")
-        return fail(f"{what} has {checked.errors} errors, the first: {first}", cure)
+        return fail(f"{what} has errors ({checked.errors}), the first: {first}", cure)
     if checked.warnings:
-        return warn(f"{what} has {checked.warnings} warnings.", cure)
+        return warn(f"{what} has warnings ({checked.warnings}).", cure)
     return ok(f"{what} holds rules for {len(checked.events)} events and is clean.")

@@ -42,6 +42,8 @@ def landing() -> Verdict:
             f"LANDING_URL={url} does not exist yet.",
             "Nothing has landed here. Start what writes into it, or correct the address.",
         )
+    if not root.is_dir():
+        return fail(f"LANDING_URL={url} is no folder.", "Name the folder that events land in.")
     if fault:
         words = f"LANDING_URL={url} can be read and not written ({fault})."
         return warn(words, "Fine where another machine writes into it; else give the user the right to write.")

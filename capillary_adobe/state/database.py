@@ -119,6 +119,9 @@ class State:
         # The rest of a password that holds the sign; as part of the host it would be told.
         if "@" in (self._url.host or ""):
             raise StateError(_NO_ADDRESS)
+        # In memory every process would have a state of its own, and lose it.
+        if self.is_sqlite and self._url.database in (None, "", ":memory:"):
+            raise StateError(_NO_ADDRESS)
 
     @property
     def _shown(self) -> str:
@@ -269,6 +272,8 @@ class State:
 
 def _demand_place(path: Path) -> None:
     """Refuse where a new database file could not be made."""
+    if path.exists():
+        raise IsADirectoryError(f"{path} is no file")
     nearest = next(parent for parent in path.parents if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise PermissionError(f"{nearest} is no folder that can be written")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from capillary_adobe.capillary.catalogue import GROUP, NO_PERSON
 from capillary_adobe.capillary.source_fields import fields_of
 from capillary_adobe.xdm.checking_identities import check_identities
 from capillary_adobe.xdm.checking_sources import check_sources, with_declared
@@ -64,11 +63,9 @@ def _check_blocks(mapping: Mapping) -> Iterator[Finding]:
 
 def _check_event(mapping: Mapping, event: str, variants: tuple[Variant, ...]) -> Iterator[Finding]:
     known = mapping.catalogue.find(event)
-    if known is not None and known.person in (NO_PERSON, GROUP):
-        about = "a group" if known.person == GROUP else "no person"
-        yield Finding(
-            "warning", variants[0].place, f"{event} is about {about} and never delivered, so its rules never apply."
-        )
+    if known is not None and known.instead_of_a_person:
+        words = f"{event} is about {known.instead_of_a_person} and never delivered, so its rules never apply."
+        yield Finding("warning", variants[0].place, words)
     for number, variant in enumerate(variants):
         earlier = next((one for one in variants[:number] if set(one.when) <= set(variant.when)), None)
         if earlier is not None:

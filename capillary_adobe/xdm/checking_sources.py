@@ -72,9 +72,9 @@ class _Checked:
             yield from self.conditions(told, site.block.when, base)
 
     def conditions(self, told: str, tests: tuple[Test, ...], base: str | None) -> Iterator[Finding]:
-        """Findings on the paths of conditions, which may ask for lists and objects too."""
+        """Findings on the paths of conditions, which may ask whether there is a list or an object too."""
         for test in tests:
-            yield from self.path(told, test.path, base, None)
+            yield from self.path(told, test.path, base, "text" if test.operator else None)
 
     def path(self, told: str, path: Path, base: str | None, conversion: str | None) -> Iterator[Finding]:
         """Findings on one path; with a conversion, on what stands there too."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from capillary_adobe.xdm.expressions import close_to
 from capillary_adobe.xdm.findings import Finding
-from capillary_adobe.xdm.rule_model import TENANT, Leaf, List, Node, Place, Variant
+from capillary_adobe.xdm.rule_model import TENANT, Leaf, List, Node, Path, Place, Test, Variant
 from capillary_adobe.xdm.rule_walk import Site, Target, first_place, sites, written
 from capillary_adobe.xdm.tenant_schemas import validator_of
 
@@ -143,9 +143,9 @@ def _misfit_of_text(leaf: Leaf, schema: Schema) -> tuple[Any, str] | None:
 
 def _fits_format(leaf: Leaf, format_: str) -> bool:
     """Whether every text that the conversion gives has the format."""
-    if leaf.conversion != "slug":
+    if leaf.conversion != "slug" or format_ not in ("uri", "uri-reference"):
         return False
-    return format_ == "uri-reference" or (format_ == "uri" and "://" in leaf.prefix)
+    return validator_of({"type": "string", "format": format_}).is_valid(f"{leaf.prefix}a")
 
 
 def _cure_of_format(format_: str) -> str:
@@ -186,8 +186,15 @@ def _cure(types: set[str]) -> str:
 
 
 def _check_required(
-    event: str, node: Node, above: Target, schema: Schema, tenant_key: str, place: Place | None
+    event: str,
+    node: Node,
+    above: Target,
+    schema: Schema,
+    tenant_key: str,
+    place: Place | None,
+    there: frozenset[Path] = frozenset(),
 ) -> Iterator[Finding]:
+    """Findings on an object; `there` are sources that have a value wherever the object is written."""
     known = at(schema, above, tenant_key)
     if known is None:
         return
@@ -201,7 +208,7 @@ def _check_required(
             yield Finding("error", place, f"{told} is required by the schema and no rule writes it. {cure}.")
             continue
         required = node.children[ours]
-        rival = next((other for other in node.children.values() if _outlives(other, required)), None)
+        rival = next((other for other in node.children.values() if _outlives(other, required, there)), None)
         if rival is not None and isinstance(required, Leaf):
             words = (
                 f"{told} is required by the schema and may be without a value where {_told(rival)} has one; such entities "
@@ -219,12 +226,20 @@ def _check_required_below(
         yield from _check_required(event, child, target, schema, tenant_key, first_place(child) or place)
     elif isinstance(child, List):
         for block in child.blocks:
-            yield from _check_required(event, block.fields, (*target, "[]"), schema, tenant_key, block.place or place)
+            stands, there = block.place or place, _asked_for(block.when)
+            yield from _check_required(event, block.fields, (*target, "[]"), schema, tenant_key, stands, there)
 
 
-def _outlives(other: Node | Leaf | List, required: Node | Leaf | List) -> bool:
+def _asked_for(tests: tuple[Test, ...]) -> frozenset[Path]:
+    """The sources that have a value where conditions hold."""
+    return frozenset(test.path for test in tests if not test.negated)
+
+
+def _outlives(other: Node | Leaf | List, required: Node | Leaf | List, there: frozenset[Path]) -> bool:
     """Whether a field may have a value where the required one has none."""
     if other is required or not isinstance(required, Leaf):
+        return False
+    if not required.when and there.intersection(required.sources):
         return False
     if not isinstance(other, Leaf):
         return bool(required.when) or bool(required.sources)

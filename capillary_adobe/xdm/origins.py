@@ -20,7 +20,8 @@ class Origins:
         """Where the rule stands that wrote what a pointer names; None for the head of the entity, which no rule writes.
 
         A field that is absent has the place of the nearest rule: of the list that it would stand in, or of the first
-        field beside it. Blocks of a list are told apart by their fields alone.
+        field beside it. Blocks of a list are told apart by their fields alone: where several have the field, the list is the
+        nearest.
         """
         variants = self._rules.get(event) or self._rules.get(GENERIC, ())
         if variant >= len(variants):
@@ -58,10 +59,8 @@ def _is_tenants(step: str) -> bool:
 
 def _in_list(part: List, steps: list[str]) -> Place | None:
     inside = steps[1:]
-    for block in part.blocks:
-        if inside and _has(block.fields, inside[0]):
-            return _of_field(block.fields, inside)
-    return part.place
+    found = [block for block in part.blocks if inside and _has(block.fields, inside[0])]
+    return _of_field(found[0].fields, inside) if len(found) == 1 else part.place
 
 
 def _has(node: Node, step: str) -> bool:

@@ -68,12 +68,12 @@ def strict(schema: Json) -> Json:
     """
     try:
         folded = _Fold(schema).node(schema, 0)
+        _demand_value(folded.get("properties", {}).get("identityMap", {}).get("additionalProperties"))
     except (AttributeError, TypeError, ValueError, KeyError) as error:
         # A keyword that holds what it cannot, such as `properties` without a mapping.
         raise SchemaError(f"the schema is no JSON Schema ({type(error).__name__})") from error
     if folded.get("type") != "object" or not folded.get("properties"):
         raise SchemaError("the schema describes no object with fields; it is not in the form xed-full")
-    _demand_value(folded["properties"].get("identityMap", {}).get("additionalProperties"))
     return {"$schema": "http://json-schema.org/draft-07/schema#", **folded}
 
 

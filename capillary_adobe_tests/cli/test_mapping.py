@@ -133,14 +133,21 @@ def test_a_schema_file_takes_the_place_of_the_shipped_one(call: Call, place: Pat
             '{"properties": {"_acme": {"$ref": "elsewhere"}}}',
             "Nothing can be checked against the schema in schema.json: ",
         ),
+        (
+            '{"type": "object", "properties": {"_acme": {"type": "objekt"}}}',
+            "Nothing can be checked against the schema in schema.json: the schema cannot be compiled",
+        ),
+        ('{"type": "object", "properties": {"_a b": {"type": "object"}}}', "schema.json does not tell whose it is."),
     ],
 )
 def test_a_schema_file_that_cannot_be_used_is_told(call: Call, place: Path, content: str | None, told: str) -> None:
     if content is not None:
         (place / "schema.json").write_text(content)
-    answer = call("mapping", "check", "--schema", "schema.json")
-    assert (answer.exit_code, answer.stdout) == (1, "")
-    assert answer.stderr.startswith(f"Error: {told}")
+    (place / "payload.json").write_text("{}")
+    for command in ("check",), ("test", "payload.json"):
+        answer = call("mapping", *command, "--schema", "schema.json")
+        assert (answer.exit_code, answer.stdout) == (1, "")
+        assert answer.stderr.startswith(f"Error: {told}")
 
 
 def test_the_tenants_schema_is_used_where_it_was_fetched(call: Call, place: Path) -> None:
@@ -234,6 +241,7 @@ def test_an_event_is_shown_for_programs(call: Call, place: Path) -> None:
             "rewardIssued",
             "Error: rewardIssued has no rules of its own. With CAPILLARY_DELIVER_OTHER_EVENTS=true the generic",
         ),
+        ("promotionCreated", "Error: promotionCreated is about no person and never delivered.\n"),
     ],
 )
 def test_an_event_without_rules_is_told(call: Call, place: Path, event: str, told: str) -> None:

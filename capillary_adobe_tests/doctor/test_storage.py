@@ -38,6 +38,14 @@ def test_folders_that_cannot_be_made(look: Examine, place: Path) -> None:
     assert "fail: The state database STATE_URL=sqlite:///file/state.db cannot be used" in told(found, "state")
 
 
+def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(look: Examine, place: Path) -> None:
+    (place / "file").write_text("")
+    (place / "folder").mkdir()
+    found = look(offline=True, LANDING_URL="file", STATE_URL="sqlite:///folder")
+    assert told(found, "landing").startswith("fail: LANDING_URL=file is no folder.")
+    assert told(found, "state").startswith("fail: The state database STATE_URL=sqlite:///folder cannot be used")
+
+
 def test_a_folder_that_even_root_cannot_write(look: Examine) -> None:
     found = look(offline=True, LANDING_URL="/proc/self", LAKE_URL="/proc/self")
     assert "can be read and not written" in told(found, "landing")

@@ -136,6 +136,7 @@ def test_a_failed_transaction_leaves_nothing(state: State) -> None:
         pytest.param(f"postgresql://someone@127.0.0.1:1/state?password={PASSWORD}", id="password-among-the-options"),
         pytest.param(f"postgresql://someone:a/{PASSWORD}@127.0.0.1/state", id="slash-in-the-password"),
         pytest.param(f"postgresql://someone:a@{PASSWORD}@127.0.0.1/state", id="at-sign-in-the-password"),
+        pytest.param("sqlite://", id="in-memory"),
         pytest.param("sqlite:////proc/nowhere/state.db", id="no-folder"),
         pytest.param("sqlite:////dev/null/state.db", id="folder-is-a-file"),
         pytest.param(f"someone:{PASSWORD}@127.0.0.1", id="no-address"),

@@ -114,6 +114,10 @@ TARGETS = [
         "channel._type takes the format uri, which any text is ",
     ),
     (
+        "channel: {_id: {value: a}, _type: {from: loyaltyEventId, as: slug, prefix: 'a b://'}}",
+        "channel._type takes the format uri, which any text is ",
+    ),
+    (
         "channel: {_id: {value: 'a b'}}",
         'channel._id does not take the constant \'a b\': "a b" is not a "uri-reference".',
     ),
@@ -211,6 +215,13 @@ def test_a_schema_of_the_tenant_counts_in_its_place() -> None:
     )
     with pytest.raises(SchemaError):
         check({}, {"type": "string"})
+
+
+def test_a_required_field_that_the_condition_of_its_block_asks_for_is_there() -> None:
+    fields = "{SKU: {from: promotionType, as: id}, name: {from: promotionIdentifier}}"
+    for when, warned in (("promotionType", False), ("not promotionType", True), ("promotionPoints > 0", True)):
+        told = found(f"productListItems: [{{each: promotionalPointsIssued, when: {when}, fields: {fields}}}]")
+        assert any("productListItems[].SKU is required by the schema" in one for one in told) is warned, told
 
 
 def test_a_shared_block_that_no_entry_uses_is_told() -> None:

@@ -35,6 +35,11 @@ from capillary_adobe_tests.xdm.checked import check, found
             "own.yaml:3:45: error: pointsIssued: _tenant.brand.a reads colour: pointsIssued",
         ),
         (
+            "a: {value: 1, when: enteredBy is 5}",
+            "own.yaml:3:41: error: pointsIssued: _tenant.brand.a reads enteredBy, which is an object. Name a field in it.",
+        ),
+        ("a: {value: 1, when: promotionalPointsIssued > 0}", "reads promotionalPointsIssued, which is a list."),
+        (
             "a: {from: promotionalPointsIssued.promotionType}",
             "promotionalPointsIssued is a list. Use `each`, or [key=Value] for one",
         ),

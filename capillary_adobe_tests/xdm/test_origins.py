@@ -31,6 +31,9 @@ x:
       list:
         - fields: {one: {value: 1}}
         - fields: {two: {value: 2}, deep: {three: {value: 3}}}
+      several:
+        - fields: {same: {value: 1}, first: {value: 1}}
+        - fields: {same: {value: 2}, second: {value: 2}}
       _tenant.own: {from: c}
 "*":
   event_type: any
@@ -53,7 +56,9 @@ x:
         ("x", 1, "/list/0/deep/three", 15),
         ("x", 1, "/list/0/unknown", 13),
         ("x", 1, "/list/0", 13),
-        ("x", 1, "/_acme/own", 16),
+        ("x", 1, "/several/1/second", 18),
+        ("x", 1, "/several/1/same", 16),
+        ("x", 1, "/_acme/own", 19),
         ("x", 1, "/timestamp", 8),
         ("x", 0, "/timestamp", 3),
         ("x", 1, "/eventType", 7),
@@ -61,7 +66,7 @@ x:
         ("x", 1, "/_id", None),
         ("x", 1, "", None),
         ("x", 2, "/a/b", None),
-        ("other", 0, "/a", 19),
+        ("other", 0, "/a", 22),
     ],
 )
 def test_a_pointer_leads_to_its_rule(event_name: str, variant: int, pointer: str, line: int | None) -> None:

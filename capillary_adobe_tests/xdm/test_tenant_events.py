@@ -51,6 +51,26 @@ def test_an_event_of_the_tenant() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "person"),
+    [
+        ("", "customerIdentifiers"),
+        ("{}", "customerIdentifiers"),
+        ("{natural_key: none}", "customerIdentifiers"),
+        ("{person: none}", "none"),
+        ("{person: group}", "group"),
+        ("{person: member.identifiers}", "member.identifiers"),
+        ("{person: 'members[].identifiers'}", "members[].identifiers"),
+    ],
+)
+def test_every_form_of_a_person(body: str, person: str) -> None:
+    found = with_tenant({"events.yaml": f"wallet:\n  topUp: {body}\ncustom_sources:\nnamespaces:\n"}).catalogue.find(
+        "topUp"
+    )
+    assert found is not None
+    assert found.person == person
+
+
+@pytest.mark.parametrize(
     ("events", "words"),
     [
         ("- a", "events.yaml:1:1: must hold families of event types, custom_sources or namespaces."),

@@ -18,6 +18,8 @@ from capillary_adobe_tests.xdm.official import official_schemas, official_valida
 
 Json = dict[str, Any]
 
+NO_IDENTITIES: Json = {"type": "array", "items": {"type": "object", "required": 5}}
+
 quickly = settings(deadline=None, max_examples=150, database=None)
 
 
@@ -137,6 +139,10 @@ def test_references_within_the_schema_are_followed() -> None:
         ),
         ({"properties": {"a": {"type": "string", "pattern": "["}}}, "cannot be compiled"),
         ({"properties": {"a": {"type": "number", "minimum": "0"}}}, "cannot be compiled"),
+        (
+            {"properties": {"identityMap": {"type": "object", "additionalProperties": NO_IDENTITIES}}},
+            "no JSON Schema",
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_used_says_why(change: Json, words: str) -> None:

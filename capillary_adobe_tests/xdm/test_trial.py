@@ -192,3 +192,9 @@ def test_the_same_event_within_one_line_is_told() -> None:
     trial = Trial(shipped().rules, shipped().catalogue, ACME, INDIA)
     found = list(trial.of("-", read_records(io.BytesIO(orjson.dumps([points(a=1), points(a=1)])))))
     assert [one.repeats for one in found] == [None, (1, 0)]
+
+
+def test_a_constant_is_told_apart() -> None:
+    mapping = with_tenant({"own.yaml": "pointsIssued: {fields: {_tenant.brand.name: {value: Acme}}}"})
+    [one] = tried(points(a=1), mapping=mapping)
+    assert [went.target for source, went in one.others if source == "constant"] == ["/_acme/brand/name"]
