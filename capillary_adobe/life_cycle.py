@@ -272,7 +272,8 @@ class LifeCycle:
         self._open(known)
         change()
         by_day = self._held_by_day(event, before)
-        self._open(set(by_day) - set(known))
+        # Also a day that was known, where its run has ended before the change.
+        self._open(set(by_day) - MicroBatches(self._state).open_days())
         return by_day
 
     def _held_by_day(self, event: str, before: InForce) -> dict[str, int]:

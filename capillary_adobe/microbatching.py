@@ -139,6 +139,10 @@ class MicroBatcher:
             # A new or lost cursor: behind the last object taken; the sweep finds what was left before it.
             mark.day, mark.after_key = today, max(self._ledger.known_keys(today, lane), default="")
         for day in sorted({mark.day, today}):
+            if day < today and day in self._register.open_days():
+                # A run over the whole day empties it; today does not wait for that.
+                mark.day, mark.after_key = today, ""
+                continue
             after = mark.after_key if day == mark.day else ""
             settled = self._settled(self._store.list(lane, day, after), now_ms)
             chosen = self._capped(settled)
@@ -169,8 +173,13 @@ class MicroBatcher:
         return None
 
     def _days_to_sweep(self, lane: Lane, mark: LaneCursor, today: str) -> Iterator[tuple[str, bool]]:
-        """Days of this sweep, and whether a day takes turns with others; such days begin where the last sweep ended."""
-        days = [day for day in self._store.days(lane) if self._first_day <= day <= today]
+        """Days of this sweep, and whether a day takes turns with others; such days begin where the last sweep ended.
+
+        Not those that a run over the whole day has begun or is wanted for: that run reads what is new in them, and the other
+        days must not wait for it.
+        """
+        whole_days = self._register.open_days()
+        days = [day for day in self._store.days(lane) if self._first_day <= day <= today and day not in whole_days]
         # Every day of the history lane may get new objects; in the live lane few ever come to an older day.
         recent = [] if lane == "history" else days[-self._settings.sweep_days :]
         older = days[: len(days) - len(recent)]

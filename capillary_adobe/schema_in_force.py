@@ -64,8 +64,16 @@ def guard(rules: Rules, tenant_id: str, asked: CachedSchema | None, kind: Kind =
     """What guards delivery, given what is known of the tenant's schema (`refreshed`); None where AEP is not set up."""
     problem = NOT_SET_UP if asked is None else asked.words
     if asked is not None and asked.content is not None:
-        own = asked.content, asked.identities
-        return Guard(*own, tenants_own=True, version=asked.version or "", fetched_ms=asked.fetched_ms, problem=problem)
+        try:
+            # What another version of the package could use, this one may not.
+            Conformance(kind, tenant_id, asked.content)
+        except SchemaError as error:
+            problem = _not_used(error)
+        else:
+            own = asked.content, asked.identities
+            return Guard(
+                *own, tenants_own=True, version=asked.version or "", fetched_ms=asked.fetched_ms, problem=problem
+            )
     shipped = extended_schema(kind, tenant_id, rules), identity_fields(rules, tenant_id) if kind == "events" else {}
     return Guard(*shipped, tenants_own=False, version="shipped", fetched_ms=None, problem=problem)
 
@@ -91,6 +99,17 @@ def refreshed(
     return known
 
 
+def renew(
+    state: State, sandbox: str, tenant_id: str, schema_id: str, registry: Registry, kind: Kind = "events"
+) -> None:
+    """Fetch a schema that was just changed, so that nothing is judged by what it lacked. A failure is noted, not raised.
+
+    Raises:
+        StateError: the cache cannot be read or written.
+    """
+    _fetch(TenantSchemas(state, sandbox), schema_id, kind, tenant_id, registry)
+
+
 def _pause(known: CachedSchema, max_age_seconds: float) -> float:
     return min(RETRY_SECONDS, max_age_seconds) if known.words else max_age_seconds
 
@@ -105,10 +124,13 @@ def _fetch(cache: TenantSchemas, schema_id: str, kind: Kind, tenant_id: str, reg
     except DeliveryError as error:
         cache.failed(schema_id, kind, str(error), _now_ms())
     except SchemaError as error:
-        words = f"AEP's schema is not used: {error}. Look at its last change in AEP, and report it if that is right."
-        cache.failed(schema_id, kind, words, _now_ms())
+        cache.failed(schema_id, kind, _not_used(error), _now_ms())
     else:
         cache.keep(schema_id, kind, found.version, found.content, identities, sha, _now_ms())
+
+
+def _not_used(error: SchemaError) -> str:
+    return f"AEP's schema is not used: {error}. Look at its last change in AEP, and report it if that is right."
 
 
 def _now_ms() -> int:

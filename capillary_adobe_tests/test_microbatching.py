@@ -296,6 +296,21 @@ def test_what_a_run_over_the_day_has_read_is_not_asked_for_again(bench: Bench) -
     assert bench.work() == [[late]]
 
 
+@pytest.mark.parametrize("lane", ["live", "history"])
+def test_a_late_object_of_a_day_that_is_run_as_a_whole_holds_up_no_other_day(bench: Bench, lane: Lane) -> None:
+    folder = "events" if lane == "live" else "history"
+    bench.land(f"{folder}/{DAY}/12/1.jsonl")
+    assert bench.work(lane)
+    bench.now_ms = at(NEXT_DAY)
+    bench.register.open_day(DAY, 1, "history" if lane == "live" else "live")
+    late = bench.land(f"{folder}/{DAY}/13/2.jsonl")
+    new = bench.land(f"{folder}/{NEXT_DAY}/11/1.jsonl")
+    assert bench.work(lane) == [[new]]
+    bench.register.finish(f"{WHOLE_DAY}-{DAY}")
+    bench.now_ms += SWEEP_MS
+    assert bench.work(lane) == [[late]]
+
+
 def test_history_is_found_on_every_day_and_only_in_its_lane(tmp_path: Path) -> None:
     bench = Bench(tmp_path, batch_max_objects=2)
     keys = [bench.land(f"history/2026-01-{n:02}/part-{part}.jsonl") for n in (3, 9, 20) for part in "abc"]

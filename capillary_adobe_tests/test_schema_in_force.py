@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.schema_in_force import NOT_SET_UP, guard, refreshed
 from capillary_adobe.settings import AdobeSettings, load
-from capillary_adobe.state import CachedSchema, State
+from capillary_adobe.state import CachedSchema, State, TenantSchemas
 from capillary_adobe.xdm.additions import extended_schema
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.mapping_files import with_tenant
@@ -120,6 +121,18 @@ def test_a_schema_that_cannot_be_compiled_changes_nothing_and_says_so(aep: Aep, 
     assert first.content is None
     assert first.words.startswith("AEP's schema is not used: the schema cannot be compiled")
     assert not guard(load_rules(), aep.settings.tenant_id, first).tenants_own
+
+
+def test_a_schema_that_another_version_has_kept_and_this_one_cannot_use_does_not_guard(aep: Aep, state: State) -> None:
+    schema_id, sandbox = aep.settings.events_schema_id, aep.settings.sandbox_name
+    fetched(state, aep, aep.registry, DAY)
+    TenantSchemas(state, sandbox).keep(
+        schema_id, "events", "1.0", {"type": "object"}, {}, "sha", time.time_ns() // 10**6
+    )
+    found = guard(load_rules(), aep.settings.tenant_id, fetched(state, aep, aep.registry, DAY))
+    assert not found.tenants_own
+    assert found.problem.startswith("AEP's schema is not used: the schema describes no object with fields")
+    assert found.schema == extended_schema("events", aep.settings.tenant_id, load_rules())
 
 
 @pytest.mark.parametrize("configured", [True, False])

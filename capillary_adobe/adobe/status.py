@@ -25,6 +25,8 @@ COLUMNS = [*_CARRIED, *(name for name in HOLD_COLUMNS if name not in _CARRIED)]
 REFUSED_COLUMNS = [*_CARRIED, "object", "line", "entity"]
 NOT_SENT = "Not sent yet; the next run sends it."
 UNKNOWN = "Sent, and no answer came; the next run sends it again under the same id."
+IN_DOUBT = "AEP may have it already: it was sent, and no answer came."
+"""Stands behind the reason why an entity is held, where holding it may have come too late."""
 STAGE = "aep"
 """The stage under which AEP's refusals stand in quarantine."""
 
@@ -70,7 +72,7 @@ def outcomes(
                 for known, why in zip(states, waits, strict=True)
             ],
             "code": [known.detail.code if known else None for known in states],
-            "detail": [why or _words(known) for known, why in zip(states, waits, strict=True)],
+            "detail": [_words(known, why) for known, why in zip(states, waits, strict=True)],
             "cause": [known.detail.cause if known else None for known in states],
             "request_id": [known.request_id if known else None for known in states],
             "aep_id": [known.aep_id if known else None for known in states],
@@ -131,7 +133,9 @@ def _for_a_run(batch: pa.RecordBatch, states: list[Known | None], waits: list[st
             yield ToSend(batch_id, failed_with_batch, why is not None)
 
 
-def _words(known: Known | None) -> str | None:
+def _words(known: Known | None, why: str | None) -> str | None:
+    if why is not None:
+        return f"{why} {IN_DOUBT}" if known and known.fate is Fate.UNKNOWN else why
     if known is None:
         return NOT_SENT
     if known.waits_at_aep:

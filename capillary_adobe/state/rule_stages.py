@@ -121,7 +121,10 @@ class RuleStages:
         return {row.event: _staged(row) for row in rows}
 
     def put(self, event: str, fingerprint: str, stage: Stage, files: Files | None) -> None:
-        """Note a rule as published or paused, with the mapping files it comes from."""
+        """Note a rule as published or paused, with the mapping files it comes from.
+
+        Without files it is the package's own, unless another operator has published one meanwhile: that stays the rule.
+        """
         with self._state.begin() as connection:
             snapshot_id = None if files is None else self._keep(connection, files)
             row = {
@@ -132,7 +135,10 @@ class RuleStages:
                 "changed_ms": self._now_ms(),
             }
             statement = self._state.insert(rule_stages).values(row)
-            connection.execute(statement.on_conflict_do_update(index_elements=["event"], set_=row))
+            moved = {name: row[name] for name in ("stage", "changed_ms")}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["event"], set_=moved if files is None else row)
+            )
 
     def move(self, event: str, stage: Stage) -> bool:
         """Change the stage of a rule that is noted already; whether there is one."""

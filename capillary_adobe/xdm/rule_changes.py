@@ -58,7 +58,8 @@ def _described(variants: tuple[Variant, ...]) -> tuple[dict[str, list[Any]], dic
             "(timestamp)": variant.timestamp,
             "(identities)": variant.customer_id_only,
         }
-        for name, value in head.items():
+        # What a rule leaves at its default is nothing that a reader has to be told.
+        for name, value in ((name, value) for name, value in head.items() if value):
             found[name].append((number, value))
             places.setdefault(name, variant.place)
         for site in sites(variant):

@@ -15,7 +15,7 @@ from capillary_adobe.adobe.delivery import ChosenRoute
 from capillary_adobe.adobe.hold import HELD, OUTDATED, Hold
 from capillary_adobe.adobe.plan import draw
 from capillary_adobe.adobe.replay import refused_by_cause, reopen, standing
-from capillary_adobe.adobe.status import COLUMNS, ToSend, outcomes
+from capillary_adobe.adobe.status import COLUMNS, IN_DOUBT, ToSend, outcomes
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import Receipt, Receipts, Route, SentBatches, Stage, State
@@ -137,6 +137,18 @@ def test_what_aep_has_or_has_refused_stays_so_when_it_is_paused(state: State) ->
     rows, to_send = told(state, batch, PAUSED)
     assert [row["status"] for row in rows] == ["accepted", "accepted", "rejected", "rejected"]
     assert to_send == {}
+
+
+def test_what_was_on_its_way_when_it_was_paused_is_told_apart(state: State) -> None:
+    ids = [entity_id(1), entity_id(3)]
+    Receipts(state).record(Receipt("r", DAY, "events", ids, [Fate.UNKNOWN, Fate.FAILED]))
+    rows, _ = told(state, day_of(4), PAUSED)
+    assert [(row["detail"].startswith(HELD), row["detail"].endswith(IN_DOUBT)) for row in rows] == [
+        (False, False),
+        (True, True),
+        (False, False),
+        (True, False),
+    ]
 
 
 def test_a_replay_opens_nothing_that_is_held(state: State) -> None:

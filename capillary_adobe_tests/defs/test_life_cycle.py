@@ -10,9 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from capillary_adobe.adobe.replay import refused_by_cause
+from capillary_adobe.defs.delivery_config import DeliveryConfig
 from capillary_adobe.defs.stage_job import StageAction
 from capillary_adobe.emulators.aep import RunningEmulator
-from capillary_adobe.state import MicroBatches, Receipts
+from capillary_adobe.state import MicroBatches, Receipt, Receipts, Route, RuleStages, Stage
+from capillary_adobe.state.outcomes import Detail, Fate
 from capillary_adobe.tables import QUARANTINE, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
 from capillary_adobe_tests.defs.rule_stages import (
@@ -253,3 +256,89 @@ def test_a_whole_day_under_way_while_a_rule_goes_live_is_asked_for_again(
     assert run_next(operator) == DAY
     assert event_types(emulator) == {"commerce.purchases": 1, "loyalty.stampCollected": 10}
     assert operator.tick().requests == []
+
+
+def test_a_day_whose_run_ends_just_before_the_stage_changes_is_asked_for_again(
+    tenant: OwnMapping, operator: Operator, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = tenant.installation
+    assert tenant.call("mapping", "pause", POINTS).exit_code == 0
+    installation.land(f"events/{DAY}/10/1.jsonl", points(1))
+    installation.run(DAY)
+    move = RuleStages.move
+
+    def after_the_run(register: RuleStages, event: str, stage: Stage) -> bool:
+        installation.run(DAY)
+        assert MicroBatches(installation.state).open_days() == set()
+        return move(register, event, stage)
+
+    monkeypatch.setattr(RuleStages, "move", after_the_run)
+    assert tenant.call("mapping", "resume", POINTS).exit_code == 0
+    assert run_next(operator) == DAY
+    assert event_types(emulator) == {"loyalty.pointsIssued": 1}
+    assert operator.tick().requests == []
+
+
+def test_what_a_kill_right_behind_the_change_has_left_is_made_anew_by_the_next_run_of_the_day(
+    tenant: OwnMapping, operator: Operator, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_fields(emulator, FIELDS)
+    installation = tenant.installation
+    monkeypatch.setenv("MAPPING_PUBLISH_AFTER_EVENTS", "1")
+    installation.land(f"events/{DAY}/10/1.jsonl", stamp(1))
+    run_next(operator)
+    assert tenant.call("mapping", "publish", STAMPS).exit_code == 0
+    # As if the entity had been held only after the days were looked through.
+    MicroBatches(installation.state).finish_day(DAY)
+    assert operator.tick().requests == []
+    installation.run(DAY, begin="ingestion_status")
+    assert event_types(emulator) == {}
+    assert MicroBatches(installation.state).open_days() == {DAY}
+    assert run_next(operator) == DAY
+    assert event_types(emulator) == {"loyalty.stampCollected": 1}
+    assert operator.tick().requests == []
+
+
+def test_only_days_that_hold_something_are_made_anew(tenant: OwnMapping) -> None:
+    installation = tenant.installation
+    installation.land("events/2026-11-18/10/1.jsonl", points(1))
+    installation.run("2026-11-18")
+    assert tenant.call("mapping", "pause", POINTS).exit_code == 0
+    installation.land(f"events/{DAY}/10/1.jsonl", points(2))
+    installation.run(DAY)
+    stages = json.loads(tenant.call("mapping", "stages", "--json").output)
+    assert [one["held"] for one in stages if (one["event"], one["stage"]) == (POINTS, "paused")] == [1]
+    assert f"1 entities were held, in {DAY} (1)" in tenant.call("mapping", "resume", POINTS).output
+    assert MicroBatches(installation.state).open_days() == {DAY}
+
+
+def test_a_replay_leaves_what_is_held_refused(tenant: OwnMapping, emulator: RunningEmulator) -> None:
+    installation, cause = tenant.installation, "aep_wrong_type:/a"
+    installation.land(f"events/{DAY}/10/1.jsonl", points(1))
+    installation.run(DAY)
+    ids = [row["id"] for row in installation.rows(XDM_EVENTS, DAY)]
+    details = {0: Detail(400, "wrong", cause)}
+    verdict = Receipt("v", DAY, "events", ids, [Fate.REJECTED], route=Route.VERDICT, details=details)
+    Receipts(installation.state).record(verdict)
+    assert tenant.call("mapping", "pause", POINTS).exit_code == 0
+    installation.run(DAY, batch=DeliveryConfig(reopen_cause=cause), begin="ingestion_status")
+    assert refused_by_cause(installation.state, DAY) == {cause: 1}
+    assert [status for status, _ in tenant.statuses(POINTS)] == ["rejected"]
+    assert event_types(emulator) == {"loyalty.pointsIssued": 1}
+
+
+def test_a_rule_is_not_taken_away_while_entities_of_it_are_held(
+    tenant: OwnMapping, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_fields(emulator, FIELDS)
+    installation = tenant.installation
+    monkeypatch.setenv("MAPPING_PUBLISH_AFTER_EVENTS", "1")
+    installation.land(f"events/{DAY}/10/1.jsonl", stamp(1))
+    installation.run(DAY, until="xdm_events")
+    assert tenant.call("mapping", "publish", STAMPS).exit_code == 0
+    assert tenant.call("mapping", "pause", STAMPS).exit_code == 0
+    installation.run(DAY)
+    tenant.write(rules="{}\n", events="{}\n")
+    refused = tenant.call("mapping", "publish", STAMPS)
+    assert (refused.exit_code, f"1 entities of {STAMPS} are held" in refused.output) == (1, True)
+    assert [status for status, _ in tenant.statuses(STAMPS)] == ["pending"]

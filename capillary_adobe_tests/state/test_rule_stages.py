@@ -54,6 +54,12 @@ def test_a_published_rule_keeps_its_files(register: RuleStages) -> None:
     }
 
 
+def test_pausing_the_packages_rule_leaves_one_that_was_published_meanwhile(register: RuleStages) -> None:
+    register.put("pointsIssued", "f2", Stage.LIVE, FILES)
+    register.put("pointsIssued", "f1", Stage.PAUSED, None)
+    assert register.all()["pointsIssued"] == StagedRule("pointsIssued", "f2", Stage.PAUSED, 1_000_000, FILES)
+
+
 def test_a_move_keeps_rule_and_files_and_tells_when(register: RuleStages, clock: Clock) -> None:
     register.put("pointsIssued", "f1", Stage.LIVE, FILES)
     clock.now = 2000.0

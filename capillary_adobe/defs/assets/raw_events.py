@@ -137,7 +137,8 @@ def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
             NAME,
             "event_types_are_known",
             "Every event type is in the catalogue. Capillary adds types without notice; the events wait in quarantine "
-            "under `event_unknown`. Add the type to capillary/events.yaml, then materialize the partition again.",
+            "under `event_unknown`. Declare the type in `events.yaml` of your mapping folder, then materialize the "
+            "partition again.",
             partitions,
         ),
         claim(
