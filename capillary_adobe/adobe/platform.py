@@ -266,14 +266,14 @@ def _refusal(call: _Call, status: int, words: str) -> Refused:
 
 
 def _words_of(answer: requests.Response, token: str, call: _Call) -> str:
-    """What AEP says about a refusal, by either the gateway's fields or a problem's."""
+    """What AEP says about a refusal, by the gateway's fields, a problem's or the Flow Service's."""
     try:
         body: Any = orjson.loads(answer.content)
     except orjson.JSONDecodeError:
         return ""
     if type(body) is not dict:
         return ""
-    said = [body.get(name) for name in ("error_code", "title", "detail", "message")]
+    said = [body.get(name) for name in ("error_code", "title", "detail", "message", "errorMessage")]
     words = " ".join(str(one).strip() for one in said if isinstance(one, str | int) and one)
     words = _BEARER.sub(f"Bearer {CUT}", words.replace(token, CUT))
     # An answer about data that was sent may repeat it.

@@ -159,7 +159,8 @@ class SchemaRegistry:
             return None
 
     def _listed(self, container: Container, title: str) -> Iterator[Json]:
-        params: dict[str, Any] = {"property": f"title=={title}"}
+        # `start` goes on behind a value of what the list is ordered by, which the registry would choose itself.
+        params: dict[str, Any] = {"property": f"title=={title}", "orderby": "title"}
         for _ in range(_MOST_PAGES):
             answer = self._platform.call("GET", f"{_TENANT}/{container}", params=params, headers=_LISTED)
             page = _object(json_of(answer))
@@ -168,7 +169,7 @@ class SchemaRegistry:
             following = _object(page.get("_page")).get("next")
             if not following:
                 return
-            params = {**params, "orderby": "title", "start": following}
+            params = {**params, "start": following}
 
 
 def _object(value: Any) -> Json:

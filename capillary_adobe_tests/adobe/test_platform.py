@@ -151,6 +151,7 @@ def test_what_waiting_does_not_heal_is_not_repeated(server: ScriptedPlatform, co
         ({"error_code": "403027", "message": "User region is missing"}, "403027 User region is missing"),
         ({"title": "BadRequestError", "detail": "No such dataset.", "status": 400}, "BadRequestError No such dataset."),
         ({"message": "sent: Bearer abc.def and token-1"}, "sent: Bearer … and …"),
+        ({"title": "Invalid request", "errorMessage": "No such flow spec."}, "Invalid request No such flow spec."),
         ({"message": {"not": "text"}, "title": "T"}, "T"),
         ({"message": "x" * 1000}, "x" * 300),
         (["a list"], ""),

@@ -18,7 +18,7 @@ import yaml
 from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.stack import MODULE, code_server_command
 from capillary_adobe.demo.surroundings import Ports, Surroundings, given_settings
-from capillary_adobe.settings import RECORDED
+from capillary_adobe.settings import RECORDED, every_class, variable
 from capillary_adobe_tests.cli.conftest import Call
 from capillary_adobe_tests.cli.programs import command, free_port, wait_until
 
@@ -104,6 +104,7 @@ def test_the_users_settings_come_first_and_are_named_without_their_values(
 ) -> None:
     monkeypatch.setenv("ADOBE_CLIENT_SECRET", "confidential")
     monkeypatch.setenv("CAPILLARY_CURRENCY", "")
+    monkeypatch.setenv("MAPPING_PATH", "/srv/mapping")
     (place / ".env").write_text("ADOBE_TENANT_ID=shop\nADOBE_CLIENT_SECRET=of the file\nOTHER=1\n")
     around = Surroundings(place, Ports(), given_settings())
     assert around.settings["ADOBE_CLIENT_SECRET"] == "confidential"
@@ -111,8 +112,18 @@ def test_the_users_settings_come_first_and_are_named_without_their_values(
     assert around.settings["CAPILLARY_CURRENCY"] == "INR"
     assert around.environment()["LANDING_URL"] == str(place / ".data" / "landing")
     assert around.remarks() == [
-        "From your environment or .env, not from the demo: ADOBE_CLIENT_SECRET, ADOBE_TENANT_ID."
+        "From your environment or .env, not from the demo: ADOBE_CLIENT_SECRET, ADOBE_TENANT_ID, MAPPING_PATH."
     ]
+
+
+def test_no_setting_of_the_users_slips_into_the_demos_own_proof(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = {variable(settings, field) for settings in every_class() for field in settings.model_fields}
+    for name in every:
+        monkeypatch.setenv(name, "mine")
+
+    found = Surroundings(place).environment()
+
+    assert [name for name in sorted(every) if found.get(name) == "mine"] == []
 
 
 @pytest.mark.parametrize(

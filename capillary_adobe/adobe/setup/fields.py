@@ -7,11 +7,13 @@ Source: the rules of schema evolution at experienceleague.adobe.com/docs/experie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 Json = Mapping[str, Any]
+_Place = tuple[str, Json]
+"""Something in a field group, with the JSON pointer to it."""
 
 _INT: Final = 2**31
 _SAME: Final = {"double": "number", "float": "number", "short": "int", "byte": "int"}
@@ -29,15 +31,7 @@ class Comparison:
 def compare(needed: Json, group: Json) -> Comparison:
     """Compare needed properties of the root with a field group as the Schema Registry keeps it."""
     found = Comparison()
-    places = list(_places(group))
-    for name, node in needed.items():
-        for pointer, properties in places:
-            if name in properties:
-                _compare_node(found, node, properties[name], f"{pointer}/{name}", f"/{name}")
-                break
-        else:
-            pointer = places[0][0] if places else "/properties"
-            _add(found, f"{pointer}/{name}", f"/{name}", node)
+    _compare_properties(found, needed, list(_places(group)) or [("/properties", {})], "")
     return found
 
 
@@ -70,7 +64,7 @@ def xdm_type(node: Json) -> str:
     return str(type_)
 
 
-def _places(group: Json) -> Iterator[tuple[str, Json]]:
+def _places(group: Json) -> Iterator[_Place]:
     """Where a field group keeps its fields."""
     for name, definition in _object(group.get("definitions")).items():
         if "properties" in _object(definition):
@@ -79,25 +73,41 @@ def _places(group: Json) -> Iterator[tuple[str, Json]]:
         yield "/properties", group["properties"]
 
 
-def _compare_node(found: Comparison, needed: Json, there: Json, pointer: str, path: str) -> None:
-    if "$ref" in there:
+def _compare_properties(found: Comparison, needed: Json, places: Sequence[_Place], path: str) -> None:
+    for name, node in needed.items():
+        there = [(f"{pointer}/{name}", properties[name]) for pointer, properties in places if name in properties]
+        if there:
+            _compare_node(found, node, there, f"{path}/{name}")
+        else:
+            found.operations.append({"op": "add", "path": f"{places[0][0]}/{name}", "value": dict(node)})
+            found.added.append(f"{path}/{name}")
+
+
+def _compare_node(found: Comparison, needed: Json, there: Sequence[_Place], path: str) -> None:
+    """Compare a field with what stands for it; it may stand in several definitions, as where somebody added some by hand."""
+    if any("$ref" in node for _, node in there):
         # A data type that somebody put there; the look at the whole schema judges it.
         return
-    wanted, has = xdm_type(needed), xdm_type(there)
-    if has and wanted != has:
-        found.refused.append(_refusal(path, wanted, has, there))
-        return
-    if "items" in needed:
-        _compare_node(found, needed["items"], _object(there.get("items")), f"{pointer}/items", f"{path}[*]")
-    for name, node in _object(needed.get("properties")).items():
-        known = _object(there.get("properties"))
-        if not known:
-            _add(found, f"{pointer}/properties", f"{path}/{name}", needed["properties"])
+    wanted = xdm_type(needed)
+    for _, node in there:
+        has = xdm_type(node)
+        if has and wanted != has:
+            found.refused.append(_refusal(path, wanted, has, node))
             return
-        if name in known:
-            _compare_node(found, node, known[name], f"{pointer}/properties/{name}", f"{path}/{name}")
-        else:
-            _add(found, f"{pointer}/properties/{name}", f"{path}/{name}", node)
+    if "items" in needed:
+        items = [(f"{pointer}/items", _object(node.get("items"))) for pointer, node in there]
+        _compare_node(found, needed["items"], items, f"{path}[*]")
+    properties = _object(needed.get("properties"))
+    if not properties:
+        return
+    places = [
+        (f"{pointer}/properties", node["properties"]) for pointer, node in there if _object(node.get("properties"))
+    ]
+    if places:
+        _compare_properties(found, properties, places, path)
+    else:
+        found.operations.append({"op": "add", "path": f"{there[0][0]}/properties", "value": dict(properties)})
+        found.added += [f"{path}/{name}" for name in properties]
 
 
 def _refusal(path: str, wanted: str, has: str, there: Json) -> str:
@@ -106,11 +116,6 @@ def _refusal(path: str, wanted: str, has: str, there: Json) -> str:
         lost = ", ".join(f"{path}/{name}" for name in children[:3]) + (" and others" if len(children) > 3 else "")
         return f"{path} is an object and would become {wanted}: {lost} would have to go"
     return f"{path} is {has} and would become {wanted}"
-
-
-def _add(found: Comparison, pointer: str, path: str, node: Json) -> None:
-    found.operations.append({"op": "add", "path": pointer, "value": dict(node)})
-    found.added.append(path)
 
 
 def _at(node: Json, steps: list[str]) -> Json | None:

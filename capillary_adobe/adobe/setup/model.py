@@ -148,10 +148,8 @@ class Plan:
         }
 
 
-def one_of(ids: list[str], recorded: str | None, what: str, cure: str) -> tuple[str | None, Finding | None]:
-    """The one object of a name, or why a person has to choose; the recorded one comes before its namesakes."""
-    if recorded in ids:
-        return recorded, None
+def one_of(ids: list[str], what: str, cure: str) -> tuple[str | None, Finding | None]:
+    """The one object of a name, or why a person has to choose."""
     if len(ids) > 1:
         listed = " and ".join(sorted(ids))
         return None, Finding(

@@ -7,6 +7,7 @@ Source: the gateway's errors at experienceleague.adobe.com/docs/experience-platf
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -31,6 +32,8 @@ _SOURCES: Final = "Data Ingestion: Manage Sources, View Sources"
 # The gateway's own codes for a credential that it does not let in, whatever is asked.
 _NOT_ENTITLED: Final = ("403025", "403027")
 _WRONG_KEY: Final = ("403000", "403003")
+# What follows tells of entities, which set-up has none of.
+_OF_ENTITIES: Final = re.compile(r" What is not accepted|(?:;| and) its effect|[;.] [Ee]ntities stay pending")
 
 
 class Interrupted(TransientDeliveryError):
@@ -82,8 +85,4 @@ def _why(refused: Refused, settings: CredentialSettings, kind: str) -> str:
 
 
 def _first_sentence(error: TransientDeliveryError) -> str:
-    text = str(error)
-    # What follows tells of entities, which set-up has none of.
-    return (
-        text.split(" What is not accepted")[0].split(" and its effect")[0].split("; its effect")[0].rstrip(". ") + "."
-    )
+    return _OF_ENTITIES.split(str(error))[0].rstrip(". ") + "."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from capillary_adobe.adobe.errors import TransientDeliveryError
@@ -39,10 +40,9 @@ class DatasetPart(Part):
         id_, unclear = given, None
         if not given:
             listed = [one.id for one in datasets.named(self.name)]
-            id_, unclear = self._sandbox.known(self.key, listed, "datasets", choose(self._variable))
+            id_, unclear = self._sandbox.known(self.key, listed, "datasets", choose(self._variable), datasets.one)
         if unclear is not None:
             return unclear
-        id_ = id_ or self._sandbox.recorded(self.key)
         found = datasets.one(id_) if id_ else None
         if found is None:
             if given:
@@ -82,13 +82,12 @@ class DatasetInProfilePart(Part):
         """See whether the dataset is enabled."""
         dataset_id = ids.get(self._dataset_key)
         found = self._sandbox.datasets.one(dataset_id) if dataset_id else None
-        if found is None:
-            return Finding(Action.EXTEND, detail="data sent before is not in Profile")
-        if found.in_profile:
-            return Finding(Action.EXISTS, found.id)
+        id_ = found.id if found else ""
+        if found and found.in_profile:
+            return Finding(Action.EXISTS, id_)
         if not self._sandbox.wanted.enable_profile:
-            return Finding(Action.EXISTS, found.id, differences=(ASKED,))
-        return Finding(Action.EXTEND, found.id, "data sent before is not in Profile")
+            return Finding(Action.EXISTS, id_, differences=(ASKED,))
+        return Finding(Action.EXTEND, id_, "data sent before is not in Profile")
 
     def make(self, ids: Ids, /) -> str:
         """A tag is only ever added to a dataset."""
@@ -301,13 +300,11 @@ def _flow_mismatch(found: FlowObject, kind: Kind, ids: Ids) -> str | None:
 def _find(
     sandbox: Sandbox, entity: Entity, key: str, name: str, what: str, cure: str = RENAME
 ) -> tuple[FlowObject | None, Finding | None]:
-    """The object of a name, or the one recorded where it was given another name since."""
+    """The object that is recorded, or the one of a name."""
     listed = {one.id: one for one in sandbox.flows.named(entity, name)}
-    id_, unclear = sandbox.known(key, list(listed), what, cure)
-    if unclear is not None or id_ is not None:
-        return listed.get(id_ or ""), unclear
-    recorded = sandbox.recorded(key)
-    return (sandbox.flows.one(entity, recorded) if recorded else None), None
+    one = partial(sandbox.flows.one, entity)
+    id_, unclear = sandbox.known(key, list(listed), what, cure, one)
+    return (listed.get(id_) or one(id_) if id_ else None), unclear
 
 
 def _inlet_url(connection: FlowObject) -> str:

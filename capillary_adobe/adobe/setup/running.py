@@ -28,6 +28,7 @@ from capillary_adobe.adobe.setup.schema_parts import (
     SchemaPart,
     UnionPart,
 )
+from capillary_adobe.schema_in_force import renew
 from capillary_adobe.settings import CredentialSettings, SetupSettings
 from capillary_adobe.state import EnvironmentRecord, State
 from capillary_adobe.xdm.additions import identity_fields
@@ -93,7 +94,8 @@ class Setup:
     def apply(self, progress: Callable[[str], None]) -> Plan:
         """Make what is missing, in order, and record all of it; the plan as carried out, with every id.
 
-        Nothing is changed if a single step needs a person. `progress` is told of every change as it is made.
+        Nothing is changed if a single step needs a person. `progress` is told of every change as it is made. The schema that
+        guards delivery is fetched anew, so that a field that was added counts from the next run on.
 
         Raises:
             SetupError: a step needs a person, or AEP refuses one.
@@ -110,6 +112,9 @@ class Setup:
             ours = {"tenant_id": plan.tenant_id, SETUP_NAME: self._settings.name}
             steps = [self._carry_out(part, ids, ours, progress) for part in self._parts(plan.tenant_id)]
             self._remember(ours)
+            # Whether something was changed or not: an earlier run may have ended behind the change.
+            registry, sandbox = SchemaRegistry(self._platform), self._credential.sandbox_name
+            renew(self._state, sandbox, plan.tenant_id, ids["events_schema_id"], registry)
             return replace(plan, steps=tuple(steps), carried_out=True)
 
     def _carry_out(

@@ -6,7 +6,7 @@ Belongs here: gathering these, and the names that objects get. Does not belong h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,9 +63,17 @@ class Sandbox:
         """What the record holds under a name."""
         return self._recorded.get(key)
 
-    def known(self, key: str, ids: list[str], what: str, cure: str) -> tuple[str | None, Finding | None]:
-        """The one object out of those of its name, or why a person has to choose."""
-        return one_of(ids, self.recorded(key), what, cure)
+    def known(
+        self, key: str, ids: list[str], what: str, cure: str, one: Callable[[str], object]
+    ) -> tuple[str | None, Finding | None]:
+        """The object that is recorded if `one` finds it, whatever its name is now; else the one out of those of its name.
+
+        The finding says why a person has to choose.
+        """
+        recorded = self.recorded(key)
+        if recorded and (recorded in ids or one(recorded) is not None):
+            return recorded, None
+        return one_of(ids, what, cure)
 
 
 def person(detail: str, id_: str = "") -> Finding:

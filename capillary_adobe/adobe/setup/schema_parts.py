@@ -6,6 +6,7 @@ what carries the data there (`road_parts`) and the order of things (`running`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from capillary_adobe.adobe.setup.fields import compare, lacking
@@ -86,11 +87,12 @@ class FieldGroupPart(Part):
     def look(self, _ids: Ids, /) -> Finding:
         """See which of the fields are there."""
         registry = self._sandbox.registry
-        id_, unclear = self._sandbox.known(self.key, registry.ids("fieldgroups", self.name), "field groups", RENAME)
+        one = partial(registry.plain, "fieldgroups")
+        listed = registry.ids("fieldgroups", self.name)
+        id_, unclear = self._sandbox.known(self.key, listed, "field groups", RENAME, one)
         if unclear is not None:
             return unclear
-        id_ = id_ or self._sandbox.recorded(self.key)
-        group = registry.plain("fieldgroups", id_) if id_ else None
+        group = one(id_) if id_ else None
         if id_ is None or group is None:
             every = [_path(path) for path, _ in schema_leaves({"properties": self._needed})]
             return Finding(Action.CREATE, detail=f"{len(every)} fields", added=tuple(every))
@@ -142,13 +144,12 @@ class SchemaPart(Part):
         given = self._sandbox.given.get(self.key)
         if given:
             return self._look_at_given(given)
-        id_, unclear = self._sandbox.known(
-            self.key, registry.ids("schemas", self.name), "schemas", choose(self._variable)
-        )
+        one = partial(registry.plain, "schemas")
+        listed = registry.ids("schemas", self.name)
+        id_, unclear = self._sandbox.known(self.key, listed, "schemas", choose(self._variable), one)
         if unclear is not None:
             return unclear
-        id_ = id_ or self._sandbox.recorded(self.key)
-        schema = registry.plain("schemas", id_) if id_ else None
+        schema = one(id_) if id_ else None
         if id_ is None or schema is None:
             return Finding(Action.CREATE, detail=f"class {CLASSES[self._kind].title}")
         if not self._is_of_class(schema):
@@ -267,11 +268,9 @@ class UnionPart(Part):
 
     def look(self, ids: Ids, /) -> Finding:
         """See whether the schema has it."""
-        schema_id = ids.get(self._schema_key)
+        schema_id = ids.get(self._schema_key, "")
         schema = self._sandbox.registry.plain("schemas", schema_id) if schema_id else None
-        if schema is None or schema_id is None:
-            return Finding(Action.EXTEND, detail="cannot be undone")
-        tags = schema.get(_TAGS)
+        tags = (schema or {}).get(_TAGS)
         if isinstance(tags, list) and UNION in tags:
             return Finding(Action.EXISTS, schema_id)
         if not self._sandbox.wanted.enable_profile:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from capillary_adobe.adobe.setup import Action, SetupError
-from capillary_adobe.adobe.setup.fields import compare, lacking
 from capillary_adobe.emulators.aep import RunningEmulator
-from capillary_adobe.state import State
-from capillary_adobe.xdm.additions import tenant_field_group
-from capillary_adobe.xdm.mapping_files import load_mapping
+from capillary_adobe.state import State, TenantSchemas
 from capillary_adobe_tests.adobe.setup.place import COUNT, Place, actions, mapping_with_shoe_size
 
 REGISTRY = "foundation/schemaregistry/tenant"
@@ -36,6 +32,20 @@ def test_nothing_differs_after_set_up(ready: Place) -> None:
     assert ready.setup().plan().differences == []
 
 
+def test_a_connection_for_raw_data_is_not_used(tmp_path: Path, state: State) -> None:
+    with RunningEmulator(tmp_path / "aep", empty=True) as emulator:
+        Place(emulator, state).apply()
+    # Made for Data Prep, in the UI or by another tool: the emulator makes none.
+    (file,) = (tmp_path / "aep").rglob("connections.json")
+    file.write_text(file.read_text().replace('"dataType":"xdm"', '"dataType":"raw"', 1))
+
+    with (
+        RunningEmulator(tmp_path / "aep", empty=True) as emulator,
+        pytest.raises(SetupError, match="takes raw data and must take XDM"),
+    ):
+        Place(emulator, state).apply()
+
+
 def test_a_missing_dataflow_is_told_and_made_again(ready: Place) -> None:
     flow = ready.recorded()["events_flow_id"]
     remove(ready, f"{FLOWS}/flows/{flow}")
@@ -45,6 +55,57 @@ def test_a_missing_dataflow_is_told_and_made_again(ready: Place) -> None:
 
     assert ready.recorded()["events_flow_id"] != flow
     assert actions(ready.setup().plan()) == {"exists": COUNT}
+
+
+def other_inlet(place: Place) -> str:
+    """The address of another streaming connection."""
+    (ours,) = place.objects()["streaming connection"]
+    params = {"sourceId": "other", "name": "other", "dataType": "xdm", "authenticationRequired": True}
+    body = {"name": "other", "connectionSpec": ours["connectionSpec"], "auth": {**ours["auth"], "params": params}}
+    made = place.call("POST", f"{FLOWS}/connections", json=body).json()["id"]
+    return place.call("GET", f"{FLOWS}/connections/{made}").json()["items"][0]["auth"]["params"]["inletUrl"]
+
+
+def other_dataset(place: Place) -> str:
+    """Another dataset of the events' schema."""
+    (ours,) = [one for one in place.objects()["dataset"] if one["name"] == "Capillary events"]
+    body = {"name": "other", "schemaRef": ours["schemaRef"]}
+    return place.call("POST", "foundation/catalog/dataSets", json=body).json()[0].rpartition("/")[2]
+
+
+def test_a_road_from_another_inlet_is_not_used(ready: Place) -> None:
+    with pytest.raises(SetupError, match="belongs to another streaming connection"):
+        ready.apply({"inlet_url": other_inlet(ready)})
+
+
+def test_a_road_to_another_dataset_is_not_used(ready: Place) -> None:
+    with pytest.raises(SetupError, match="It leads to another dataset"):
+        ready.apply({"events_dataset_id": other_dataset(ready)})
+
+
+def test_a_dataflow_of_other_connections_is_not_used(ready: Place) -> None:
+    recorded = ready.recorded()
+    ours = ready.call("GET", f"{FLOWS}/flows/{recorded['events_flow_id']}").json()["items"][0]
+    remove(ready, f"{FLOWS}/flows/{ours['id']}")
+    body = {"sourceConnectionIds": [recorded["profiles_source_connection_id"]]}
+    kept = {key: ours[key] for key in ("name", "flowSpec", "targetConnectionIds")}
+    ready.call("POST", f"{FLOWS}/flows", json=kept | body)
+
+    with pytest.raises(SetupError, match="It has another source connection"):
+        ready.apply()
+
+
+def test_a_given_dataflow_that_leads_elsewhere_is_told(ready: Place) -> None:
+    recorded = ready.recorded()
+    of_profiles = {"events_flow_id": recorded["profiles_flow_id"]}
+    of_another_inlet = {"events_flow_id": recorded["events_flow_id"], "inlet_url": other_inlet(ready)}
+
+    told = [ready.setup(given).plan().differences[0] for given in (of_profiles, of_another_inlet)]
+
+    assert told == [
+        "dataflow Capillary events flow: does not lead to the dataset.",
+        "dataflow Capillary events flow: does not come from the inlet.",
+    ]
 
 
 def test_a_missing_descriptor_is_told_and_made_again(ready: Place) -> None:
@@ -59,17 +120,21 @@ def test_a_missing_descriptor_is_told_and_made_again(ready: Place) -> None:
     assert len(ready.objects()["identity descriptor"]) == 1
 
 
-def test_a_disabled_dataflow_is_told_and_left_to_a_person(tmp_path: Path, state: State) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("flows", "dataflow Capillary events flow"), ("connections", "streaming connection Capillary inlet")],
+)
+def test_what_is_disabled_is_told_and_left_to_a_person(tmp_path: Path, state: State, kind: str, name: str) -> None:
     with RunningEmulator(tmp_path / "aep", empty=True) as emulator:
         Place(emulator, state).apply()
     # Disabled in the UI: the emulator offers no call for it.
-    (file,) = (tmp_path / "aep").rglob("flows.json")
+    (file,) = (tmp_path / "aep").rglob(f"{kind}.json")
     file.write_text(file.read_text().replace('"state":"enabled"', '"state":"disabled"', 1))
 
     with RunningEmulator(tmp_path / "aep", empty=True) as emulator:
         plan = Place(emulator, state).setup().plan()
 
-    assert plan.differences == ["dataflow Capillary events flow: is disabled. Enable it in the Sources workspace."]
+    assert plan.differences == [f"{name}: is disabled. Enable it in the Sources workspace."]
     assert (plan.changes, plan.blocked) == ((), ())
 
 
@@ -88,6 +153,19 @@ def test_a_field_that_the_mapping_adds_is_added_to_the_group(ready: Place) -> No
     assert [one["type"] for one in added if one] == ["integer"]
     # The installation without the addition finds nothing wrong with a field more.
     assert ready.setup().plan().differences == []
+
+
+def test_entities_are_judged_by_the_new_field_at_once(ready: Place) -> None:
+    def judged_by() -> str:
+        known = TenantSchemas(ready.state, ready.credential().sandbox_name).read(ready.recorded()["events_schema_id"])
+        return str(known and known.content)
+
+    assert "customerId" in judged_by()
+    assert "shoeSize" not in judged_by()
+
+    replace(ready, mapping=mapping_with_shoe_size()).apply()
+
+    assert "shoeSize" in judged_by()
 
 
 @pytest.mark.parametrize("kind", ["status", "reset_after"])
@@ -162,6 +240,16 @@ def test_profile_is_enabled_with_the_flag_alone(ready: Place) -> None:
     assert actions(ready.setup().plan()) == {"exists": COUNT + 4}
 
 
+def test_in_a_sandbox_that_was_reset_no_plan_without_the_flag_enables_for_profile(place: Place, tmp_path: Path) -> None:
+    place.apply(enable_profile=True)
+
+    with RunningEmulator(tmp_path / "reset", empty=True) as emulator:
+        plan = replace(place, emulator=emulator).setup().plan()
+
+    assert actions(plan) == {"create": COUNT, "exists": 4}
+    assert len([one for one in plan.differences if one.startswith("Profile tag ")]) == 4
+
+
 def test_a_dataset_out_of_profile_is_told_where_it_was_asked_for(place: Place) -> None:
     place.apply(enable_profile=True)
     assert all(one["tags"]["unifiedIdentity"] == ["enabled:true"] for one in place.objects()["dataset"])
@@ -176,94 +264,3 @@ def test_a_dataset_out_of_profile_is_told_where_it_was_asked_for(place: Place) -
         "Profile tag dataset Capillary events: is not there, though it was asked for. Run set-up with --enable-profile."
     ]
     assert plan.changes == ()
-
-
-def group(**fields: Any) -> dict[str, Any]:
-    return {"definitions": {"own": {"properties": {"_acme": {"type": "object", "properties": fields}}}}}
-
-
-def needed(**fields: Any) -> dict[str, Any]:
-    return {"_acme": {"type": "object", "properties": fields}}
-
-
-TEXT: dict[str, Any] = {"type": "string"}
-
-
-def test_additions_name_the_topmost_field_that_is_missing() -> None:
-    tree = {"type": "object", "properties": {"a": TEXT, "b": {"type": "array", "items": TEXT}}}
-
-    found = compare(needed(known=TEXT, tree=tree), group(known=TEXT, other=TEXT))
-
-    assert found.added == ["/_acme/tree"]
-    assert found.operations == [
-        {"op": "add", "path": "/definitions/own/properties/_acme/properties/tree", "value": tree}
-    ]
-    assert found.refused == []
-
-
-def test_additions_within_lists_and_beside_the_tenants_object() -> None:
-    items = {"type": "array", "items": {"type": "object", "properties": {"a": TEXT, "b": TEXT}}}
-    there = {"type": "array", "items": {"type": "object", "properties": {"a": TEXT}}}
-
-    found = compare({**needed(items=items), "productListItems": items}, group(items=there))
-
-    assert found.added == ["/_acme/items[*]/b", "/productListItems"]
-    assert [one["path"] for one in found.operations] == [
-        "/definitions/own/properties/_acme/properties/items/items/properties/b",
-        "/definitions/own/properties/productListItems",
-    ]
-
-
-LONG = {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1}
-NESTED = {"type": "object", "properties": {"x": TEXT, "y": TEXT}}
-
-
-@pytest.mark.parametrize(
-    ("there", "wanted", "words"),
-    [
-        (TEXT, LONG, "is string and would become long"),
-        ({"type": "integer"}, LONG, "is int and would become long"),
-        ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}, "is date-time"),
-        ({"type": "number"}, LONG, "is number and would become long"),
-        (TEXT, {"type": "array", "items": TEXT}, "is string and would become array"),
-        (NESTED, TEXT, "/_acme/f/x, /_acme/f/y would have to go"),
-        ({"type": "array", "items": TEXT}, {"type": "array", "items": LONG}, "/_acme/f[*] is string"),
-    ],
-)
-def test_what_is_no_addition_is_refused(there: dict[str, Any], wanted: dict[str, Any], words: str) -> None:
-    found = compare(needed(f=wanted), group(f=there))
-
-    (sentence,) = found.refused
-    assert words in sentence
-    assert found.operations == []
-
-
-def test_the_shipped_group_compared_with_itself_differs_in_nothing() -> None:
-    for kind in ("events", "profiles"):
-        properties = tenant_field_group(kind, "acme", load_mapping(None).rules)
-        found = compare(properties, {"definitions": {"capillary": {"properties": properties}}})
-        assert (found.added, found.refused) == ([], [])
-
-
-def test_a_whole_schema_is_judged_by_path_and_type() -> None:
-    schema = {
-        "allOf": [
-            {"properties": {"a": {"type": "object", "properties": {"n": {"type": "number"}}}}},
-            {"properties": {"a": {"type": "object", "properties": {"t": {"type": "string", "format": "date-time"}}}}},
-        ],
-        "properties": {"list": {"type": "array", "items": {"type": "object", "properties": {"s": TEXT}}}},
-    }
-    required = {
-        "/a/n": "integer",
-        "/a/t": "date-time",
-        "/list[*]/s": "string",
-        "/list[*]/none": "string",
-        "/a/n/deeper": "string",
-        "/list[*]": "object",
-    }
-
-    assert lacking(schema, required) == (["/list[*]/none", "/a/n/deeper"], [])
-    assert lacking(schema, {"/a/t": "string", "/a/n": "boolean"}) == (
-        [],
-        ["/a/t is date-time and must be string", "/a/n is number and must be boolean"],
-    )

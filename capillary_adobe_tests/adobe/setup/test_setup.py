@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from capillary_adobe.adobe.errors import PermanentDeliveryError
+from capillary_adobe.adobe.errors import PermanentDeliveryError, TransientDeliveryError
 from capillary_adobe.adobe.setup import Action, SetupError
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import RECORDED
@@ -16,6 +17,18 @@ from capillary_adobe.state import EnvironmentRecord, State
 from capillary_adobe.xdm.building_blocks import CLASSES, FIELD_GROUPS
 from capillary_adobe_tests.adobe.setup.place import COUNT, EVERYTHING, Place, actions
 
+JSON_PATCH = "application/json-patch+json"
+REGISTRY = "foundation/schemaregistry/tenant"
+PATHS = {
+    "field group": (f"{REGISTRY}/fieldgroups", "title", "$id"),
+    "schema": (f"{REGISTRY}/schemas", "title", "$id"),
+    "dataset": ("foundation/catalog/dataSets", "name", "id"),
+    "dataflow": ("foundation/flowservice/flows", "name", "id"),
+}
+MADE_OF = (
+    *("type", "title", "definitions", "allOf", "meta:intendedToExtend"),
+    *("name", "schemaRef", "flowSpec", "sourceConnectionIds", "targetConnectionIds"),
+)
 REST = ("field_group_id", "source_connection_id", "target_connection_id")
 
 
@@ -115,10 +128,41 @@ def test_an_object_that_was_given_another_name_is_still_ours(place: Place) -> No
         "PATCH",
         f"foundation/catalog/dataSets/{dataset}",
         json=operation,
-        headers={"Content-Type": "application/json-patch+json"},
+        headers={"Content-Type": JSON_PATCH},
     )
 
     assert actions(place.setup().plan()) == {"exists": COUNT}
+
+
+@pytest.mark.parametrize("kind", ["field group", "schema", "dataset", "dataflow"])
+def test_a_namesake_does_not_take_the_place_of_what_was_given_another_name(place: Place, kind: str) -> None:
+    place.apply()
+    recorded = place.recorded()
+    path, name, id_ = PATHS[kind]
+    ours = place.objects()[kind][0]
+    operation = {"op": "replace", "path": f"/{name}", "value": "Renamed by hand"}
+    headers = {
+        "If-Match": ours.get("etag", ""),
+        "Content-Type": JSON_PATCH if kind == "dataset" else "application/json",
+    }
+    place.call("PATCH", f"{path}/{quote(ours[id_], safe='')}", json=[operation], headers=headers)
+    place.call("POST", path, json={key: ours[key] for key in MADE_OF if key in ours})
+
+    done = place.apply()
+
+    assert (actions(done), place.recorded()) == ({"exists": COUNT}, recorded)
+
+
+def test_enabling_for_profile_means_what_is_given_too(place: Place) -> None:
+    place.apply()
+    ids = ("events_schema_id", "events_dataset_id")
+    given = {name: place.recorded()[name] for name in ids}
+
+    place.apply(given, enable_profile=True)
+
+    made = place.objects()
+    assert all("union" in one["meta:immutableTags"] for one in made["schema"])
+    assert all(one["tags"]["unifiedProfile"] == ["enabled:true"] for one in made["dataset"])
 
 
 def test_what_a_setting_names_is_taken_as_given_and_the_rest_is_made(place: Place) -> None:
@@ -227,6 +271,14 @@ def test_a_wrong_secret_is_told_in_one_sentence(place: Place) -> None:
         place.apply(client_secret="hush-hush")
 
     assert "hush-hush" not in str(found.value)
+
+
+def test_an_identity_service_that_does_not_answer_is_told_without_a_word_of_entities(place: Place) -> None:
+    with pytest.raises(TransientDeliveryError, match=r"ADOBE_IMS_URL=http://127\.0\.0\.1:9 cannot be reached") as found:
+        place.setup(ims_url="http://127.0.0.1:9").plan()
+
+    assert "entities" not in str(found.value)
+    assert str(found.value).endswith("Run `capillary-adobe setup` again when it answers: it goes on where it stopped.")
 
 
 def test_an_unknown_sandbox_is_told_in_one_sentence(place: Place) -> None:
