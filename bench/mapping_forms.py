@@ -23,8 +23,8 @@ from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.envelope import NotAnEvent, unwrap
 from capillary_adobe.demo.traffic import Mix, day_of_events
 from capillary_adobe.tables import ENRICHED_EVENTS
-from capillary_adobe.xdm.compiler import compile_rules
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.compiler import compile_rules
+from capillary_adobe.xdm.language.rules import load_rules
 
 EVENT = "pointsIssued"
 PAYLOADS = 20_000

@@ -38,7 +38,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
     from capillary_adobe.landing import LandingError
     from capillary_adobe.settings import SettingsError
     from capillary_adobe.state import StateError
-    from capillary_adobe.xdm.rule_model import MappingError
+    from capillary_adobe.xdm.language.rule_model import MappingError
 
     return (SettingsError, LakeError, StateError, LandingError, MappingError, DeliveryError, DemoError)
 

@@ -16,8 +16,8 @@ from capillary_adobe.cli_trial import diff, test
 
 if TYPE_CHECKING:
     from capillary_adobe.mapping_check import Checked
-    from capillary_adobe.xdm.mapping_files import Mapping
-    from capillary_adobe.xdm.showing import ShownField, ShownVariant
+    from capillary_adobe.xdm.language.mapping_files import Mapping
+    from capillary_adobe.xdm.trying.showing import ShownField, ShownVariant
 
 _FOLDER = click.option("--path", metavar="DIR", help="Mapping folder; without it that of MAPPING_PATH, if it is set.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -62,8 +62,8 @@ def check(ctx: click.Context, path: str | None, schema: str | None, *, as_json: 
 def show(event: str | None, path: str | None, *, as_json: bool) -> None:
     """Show what EVENT becomes, field by field; without EVENT, list the events that have rules."""
     from capillary_adobe.mapping_check import folder_of
-    from capillary_adobe.xdm.mapping_files import load_mapping
-    from capillary_adobe.xdm.showing import shown_variants
+    from capillary_adobe.xdm.language.mapping_files import load_mapping
+    from capillary_adobe.xdm.trying.showing import shown_variants
 
     found = load_mapping(folder_of(path))
     if event is None:
@@ -96,8 +96,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _events(found: Mapping, *, as_json: bool) -> str:
-    from capillary_adobe.xdm.mapping_files import shipped
-    from capillary_adobe.xdm.showing import shown_events
+    from capillary_adobe.xdm.language.mapping_files import shipped
+    from capillary_adobe.xdm.trying.showing import shown_events
 
     shown = shown_events(found, shipped())
     if as_json:
@@ -110,8 +110,8 @@ def _events(found: Mapping, *, as_json: bool) -> str:
 
 
 def _rules_of(found: Mapping, event: str) -> str:
-    from capillary_adobe.xdm.expressions import close_to
-    from capillary_adobe.xdm.rule_model import GENERIC
+    from capillary_adobe.xdm.language.expressions import close_to
+    from capillary_adobe.xdm.language.rule_model import GENERIC
 
     known = found.catalogue.find(event)
     name = known.name if known else event

@@ -17,9 +17,9 @@ from capillary_adobe.cli_options import day as day_option
 
 if TYPE_CHECKING:
     from capillary_adobe.mapping_trial import Compared
-    from capillary_adobe.xdm.differing import Difference
-    from capillary_adobe.xdm.source_lines import Went
-    from capillary_adobe.xdm.trial import Fault, Tried
+    from capillary_adobe.xdm.trying.differing import Difference
+    from capillary_adobe.xdm.trying.source_lines import Went
+    from capillary_adobe.xdm.trying.trial import Fault, Tried
 
 _LONGEST_VALUE = 40
 

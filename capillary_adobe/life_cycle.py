@@ -33,11 +33,11 @@ from capillary_adobe.state import (
     TenantSchemas,
 )
 from capillary_adobe.tables import XDM_EVENTS
-from capillary_adobe.xdm.additions import extended_schema
-from capillary_adobe.xdm.checking import check_mapping
-from capillary_adobe.xdm.expressions import close_to
-from capillary_adobe.xdm.mapping_files import Mapping, read_folder
-from capillary_adobe.xdm.rule_model import MappingError
+from capillary_adobe.xdm.checking.mapping import check_mapping
+from capillary_adobe.xdm.language.additions import extended_schema
+from capillary_adobe.xdm.language.expressions import close_to
+from capillary_adobe.xdm.language.mapping_files import Mapping, read_folder
+from capillary_adobe.xdm.language.rule_model import MappingError
 
 _ERRORS_TOLD = 5
 _DAYS_TOLD = 5

@@ -17,11 +17,11 @@ import orjson
 from capillary_adobe.environment import adobe_settings, tenant_settings
 from capillary_adobe.settings import MappingSettings, SettingsError, StorageSettings, TenantSettings, load
 from capillary_adobe.state import State, StateError, TenantSchemas
-from capillary_adobe.xdm.additions import extended_schema
-from capillary_adobe.xdm.checking import check_mapping, of_error
-from capillary_adobe.xdm.findings import Finding
-from capillary_adobe.xdm.mapping_files import Mapping, load_mapping
-from capillary_adobe.xdm.rule_model import MappingError
+from capillary_adobe.xdm.checking.findings import Finding
+from capillary_adobe.xdm.checking.mapping import check_mapping, of_error
+from capillary_adobe.xdm.language.additions import extended_schema
+from capillary_adobe.xdm.language.mapping_files import Mapping, load_mapping
+from capillary_adobe.xdm.language.rule_model import MappingError
 from capillary_adobe.xdm.tenant_schemas import SchemaError, strict, validator_of
 
 SHIPPED: Final = "shipped"

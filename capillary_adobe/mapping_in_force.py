@@ -1,7 +1,7 @@
 """The mapping in force: which rule makes the entities of each event, what only tries itself, and what is held back.
 
 Belongs here: what follows from the shipped mapping, the tenant's folder and the stages of rules. Does not belong here:
-reading mapping files (`xdm.mapping_files`), changing a stage (`life_cycle.py`) and trying drafts (`xdm.drafts`).
+reading mapping files (`xdm.language`), changing a stage (`life_cycle.py`) and trying drafts (`xdm.trying`).
 
 | the event's rule in the folder | published before | entities are made by | sent | tries itself beside |
 | --- | --- | --- | --- | --- |
@@ -29,9 +29,9 @@ from capillary_adobe.adobe.hold import Hold
 from capillary_adobe.capillary.catalogue import Catalogue, EventType, shipped_catalogue
 from capillary_adobe.settings import CapillarySettings, MappingSettings, load
 from capillary_adobe.state import Files, RuleStages, Stage, StagedRule, State
-from capillary_adobe.xdm.additions import additions, identity_fields
-from capillary_adobe.xdm.mapping_files import Mapping, fingerprint, read_folder, shipped, with_tenant
-from capillary_adobe.xdm.rule_model import GENERIC, MappingError, Rules, Variant
+from capillary_adobe.xdm.language.additions import additions, identity_fields
+from capillary_adobe.xdm.language.mapping_files import Mapping, fingerprint, read_folder, shipped, with_tenant
+from capillary_adobe.xdm.language.rule_model import GENERIC, MappingError, Rules, Variant
 
 _ANY_TENANT = "any"
 # The rule beside its fingerprint, so that no other can come to have its id.

@@ -1,7 +1,7 @@
 """Trying the mapping as an operator does: on files of payloads, and two mappings on a sample of real events.
 
 Belongs here: finding the mapping, the schema, the records and the sample. Does not belong here: what is told of them
-(`xdm.trial`, `xdm.differing`) and printing (`cli_trial.py`). Nothing is written, neither lake nor state database.
+(`xdm.trying`) and printing (`cli_trial.py`). Nothing is written, neither lake nor state database.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from capillary_adobe.mapping_in_force import resolve
 from capillary_adobe.settings import CapillarySettings, StorageSettings, TenantSettings, load
 from capillary_adobe.state import RuleStages, State
 from capillary_adobe.tables import ENRICHED_EVENTS
-from capillary_adobe.xdm.differing import Difference, Side, concerned, differences
-from capillary_adobe.xdm.mapping_files import load_mapping, shipped
-from capillary_adobe.xdm.trial import Trial, Tried, enriched_rows
+from capillary_adobe.xdm.language.mapping_files import load_mapping, shipped
+from capillary_adobe.xdm.trying.differing import Difference, Side, concerned, differences
+from capillary_adobe.xdm.trying.trial import Trial, Tried, enriched_rows
 
 LIVE: Final = "live"
 STDIN: Final = "-"

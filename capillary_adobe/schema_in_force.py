@@ -21,9 +21,9 @@ from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.schema_registry import IdentityDescriptor, TenantSchema
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import CachedSchema, State, TenantSchemas
-from capillary_adobe.xdm.additions import extended_schema, identity_fields
 from capillary_adobe.xdm.conformance import Conformance
-from capillary_adobe.xdm.rule_model import Rules
+from capillary_adobe.xdm.language.additions import extended_schema, identity_fields
+from capillary_adobe.xdm.language.rule_model import Rules
 from capillary_adobe.xdm.schemas import Kind
 from capillary_adobe.xdm.tenant_schemas import SchemaError, fingerprint
 

@@ -11,7 +11,7 @@ from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.environment import overriding
 from capillary_adobe.settings import CredentialSettings, MappingSettings, SetupSettings, load, load_all
 from capillary_adobe.state import State
-from capillary_adobe.xdm.mapping_files import load_mapping
+from capillary_adobe.xdm.language.mapping_files import load_mapping
 
 
 def open_setup(state: State, *, card: bool = False, enable_profile: bool = False) -> Setup:

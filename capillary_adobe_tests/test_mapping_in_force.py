@@ -17,8 +17,8 @@ from capillary_adobe.life_cycle import Action, LifeCycle, LifeCycleError
 from capillary_adobe.mapping_in_force import InForce, in_force, mark_of, with_files
 from capillary_adobe.settings import MappingSettings
 from capillary_adobe.state import Evidence, RuleEvidence, RuleStages, Stage, State
-from capillary_adobe.xdm.mapping_files import shipped
-from capillary_adobe.xdm.rule_model import GENERIC, MappingError
+from capillary_adobe.xdm.language.mapping_files import shipped
+from capillary_adobe.xdm.language.rule_model import GENERIC, MappingError
 
 POINTS, STAMPS = "pointsIssued", "stampCollected"
 EVENTS = "loyalty:\n  stampCollected: {person: customerIdentifiers}\n"

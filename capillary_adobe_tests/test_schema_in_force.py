@@ -16,10 +16,10 @@ from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.schema_in_force import NOT_SET_UP, guard, refreshed
 from capillary_adobe.settings import AdobeSettings, load
 from capillary_adobe.state import CachedSchema, State, TenantSchemas
-from capillary_adobe.xdm.additions import extended_schema
 from capillary_adobe.xdm.conformance import Conformance
-from capillary_adobe.xdm.mapping_files import with_tenant
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.additions import extended_schema
+from capillary_adobe.xdm.language.mapping_files import with_tenant
+from capillary_adobe.xdm.language.rules import load_rules
 
 DAY = 86_400.0
 

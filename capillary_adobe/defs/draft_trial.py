@@ -1,7 +1,7 @@
 """Drafts as a step tries them, and the check that shows how they fare.
 
 Belongs here: putting a trial together with this installation's settings, the check's spec, words and result. Does not
-belong here: trying (`xdm.drafts`), which rules are drafts (`mapping_in_force.py`) and publishing (`life_cycle.py`).
+belong here: trying (`xdm.trying`), which rules are drafts (`mapping_in_force.py`) and publishing (`life_cycle.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from capillary_adobe.mapping_in_force import InForce
 from capillary_adobe.schema_in_force import Guard
 from capillary_adobe.settings import CapillarySettings, TenantSettings
 from capillary_adobe.tables import XDM_EVENTS
-from capillary_adobe.xdm.drafts import Trial
 from capillary_adobe.xdm.entities import EntityStage
-from capillary_adobe.xdm.rule_model import GENERIC, Rules
+from capillary_adobe.xdm.language.rule_model import GENERIC, Rules
+from capillary_adobe.xdm.trying.drafts import Trial
 
 CHECK = "drafts_conform"
 

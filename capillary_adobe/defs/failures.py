@@ -15,7 +15,7 @@ from capillary_adobe.lake import LakeError
 from capillary_adobe.landing import LandingError
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import StateError
-from capillary_adobe.xdm.rule_model import MappingError
+from capillary_adobe.xdm.language.rule_model import MappingError
 
 _PERMANENT = (SettingsError, MappingError, LandingError, LakeError, PermanentDeliveryError)
 _TRANSIENT = (StateError, TransientDeliveryError)

@@ -17,7 +17,7 @@ from capillary_adobe.schema_in_force import Guard, guard, refreshed
 from capillary_adobe.settings import SchemaSettings, SettingsError, load
 from capillary_adobe.state import CachedSchema, State
 from capillary_adobe.tables import XDM_EVENTS
-from capillary_adobe.xdm.rule_model import Rules
+from capillary_adobe.xdm.language.rule_model import Rules
 
 CHECK = "validated_against_tenant_schema"
 

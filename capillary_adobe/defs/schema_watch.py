@@ -20,8 +20,8 @@ from capillary_adobe.settings import CapillarySettings, MappingSettings, SchemaS
 from capillary_adobe.state import TenantSchemas
 from capillary_adobe.tables import XDM_EVENTS
 from capillary_adobe.xdm.entities import EntityStage
+from capillary_adobe.xdm.language.rule_lines import RuleLines
 from capillary_adobe.xdm.revalidation import DAYS, PER_EVENT, Revalidated, revalidate
-from capillary_adobe.xdm.rule_lines import RuleLines
 
 NAME = "schema_conformance"
 GROUP = "schema"

@@ -17,7 +17,7 @@ from capillary_adobe.lake import LakeError
 from capillary_adobe.landing import LandingError
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import StateError
-from capillary_adobe.xdm.rule_model import MappingError
+from capillary_adobe.xdm.language.rule_model import MappingError
 
 SECONDS: Final = 5.0
 """How long a look may take that waits for somebody."""

@@ -1,7 +1,7 @@
 """The building blocks of our XDM schemas: the classes, and which standard field group each root property comes from.
 
 Belongs here: names and ids as Adobe publishes them (github.com/adobe/xdm). Does not belong here: the fields themselves
-(`schemas/`), the tenant's own field groups (`additions.py`) and creating anything in AEP (`adobe.setup`).
+(`schemas/`), the tenant's own field groups (`language/additions.py`) and creating anything in AEP (`adobe.setup`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From enriched events to XDM entities, each one valid or in quarantine with its reason.
 
 Belongs here: putting the head of an entity together, calling the mapping, judging the result. Does not belong here:
-the mapping itself (`rules.py`, `compiler.py`), identities and the schema's rules.
+the mapping itself (`language`), identities and the schema's rules.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from capillary_adobe.landing.store import latest_event_ms
 from capillary_adobe.settings import CapillarySettings, TenantSettings
 from capillary_adobe.spool import Spool
 from capillary_adobe.tables import ENRICHED_EVENTS, XDM_EVENTS
-from capillary_adobe.xdm.additions import identity_fields
-from capillary_adobe.xdm.compiler import Mapped, compile_rules
 from capillary_adobe.xdm.conformance import Conformance, Violation, over_advised
 from capillary_adobe.xdm.faults import FaultCounts
 from capillary_adobe.xdm.identities import customer_identity, identity_map
-from capillary_adobe.xdm.rule_lines import RuleLines
-from capillary_adobe.xdm.rules import GENERIC, Rules
+from capillary_adobe.xdm.language.additions import identity_fields
+from capillary_adobe.xdm.language.compiler import Mapped, compile_rules
+from capillary_adobe.xdm.language.rule_lines import RuleLines
+from capillary_adobe.xdm.language.rules import GENERIC, Rules
 
 
 @dataclass

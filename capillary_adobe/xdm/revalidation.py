@@ -18,7 +18,7 @@ from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.tables import XDM_EVENTS
 from capillary_adobe.xdm.entities import EntityStage
 from capillary_adobe.xdm.faults import FaultCounts
-from capillary_adobe.xdm.rule_lines import RuleLines
+from capillary_adobe.xdm.language.rule_lines import RuleLines
 
 DAYS: Final = 7
 PER_EVENT: Final = 200

@@ -1,7 +1,7 @@
 """Violations: what is wrong with an entity, in codes that stay the same over the years and in AEP's own categories.
 
 Belongs here: the words for one violation, and how an error of the schema becomes one. Does not belong here: the rules
-that no schema can say and the verdict itself (`conformance`), the mapping line that made the value (`origins`).
+that no schema can say and the verdict itself (`conformance`), the mapping line that made the value (`language/origins.py`).
 
 No word here repeats a value: it may be personal. What is told of it is its JSON type.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe_tests.capillary.road import Road
 
 

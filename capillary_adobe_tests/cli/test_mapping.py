@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capillary_adobe.state import EnvironmentRecord, State, TenantSchemas
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe.xdm.schemas import entity_schema
 from capillary_adobe_tests.cli.conftest import Call
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from capillary_adobe.cli import main
 from capillary_adobe.mapping_in_force import mark_of
 from capillary_adobe.state import RuleStages, Stage, State
-from capillary_adobe.xdm.mapping_files import with_tenant
+from capillary_adobe.xdm.language.mapping_files import with_tenant
 from capillary_adobe_tests.capillary.events import event
 from capillary_adobe_tests.cli.conftest import Call, DeliveredDay, storage
 

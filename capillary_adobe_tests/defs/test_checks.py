@@ -16,7 +16,7 @@ from capillary_adobe.settings import CapillarySettings, TenantSettings, load
 from capillary_adobe.state import Fate, Receipt, Receipts
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS, XDM_EVENTS
 from capillary_adobe.xdm.entities import EntityStage
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe.xdm.sampling import make_again, read_back
 from capillary_adobe_tests.defs.installation import Installation, summary
 from capillary_adobe_tests.defs.test_road import DAY, KEY, sale

@@ -19,13 +19,13 @@ from capillary_adobe.capillary.person import customer_id
 from capillary_adobe.cli_mapping import check
 from capillary_adobe.settings import CapillarySettings, TenantSettings
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
-from capillary_adobe.xdm import rules as language
-from capillary_adobe.xdm.additions import extended_schema
-from capillary_adobe.xdm.checking import check_mapping
+from capillary_adobe.xdm.checking.mapping import check_mapping
 from capillary_adobe.xdm.entities import EntityStage
-from capillary_adobe.xdm.mapping_files import with_tenant
-from capillary_adobe.xdm.rules import CONVERSIONS, GENERIC, Rules, load_rules, parse_rules
-from capillary_adobe.xdm.tenant_events import NAMESPACES, SOURCES
+from capillary_adobe.xdm.language import rules as language
+from capillary_adobe.xdm.language.additions import extended_schema
+from capillary_adobe.xdm.language.mapping_files import with_tenant
+from capillary_adobe.xdm.language.rules import CONVERSIONS, GENERIC, Rules, load_rules, parse_rules
+from capillary_adobe.xdm.language.tenant_events import NAMESPACES, SOURCES
 from capillary_adobe_tests.docs.pages import blocks, page, plain, rows, section
 
 PAGE = page("mapping.md")

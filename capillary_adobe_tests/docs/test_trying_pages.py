@@ -12,9 +12,9 @@ from capillary_adobe.defs.doctor import DagsterLooks
 from capillary_adobe.doctor.findings import LOCAL_SECONDS, SECONDS
 from capillary_adobe.doctor.order import checks
 from capillary_adobe.mapping_trial import NEWEST_DAYS
-from capillary_adobe.xdm.additions import additions
-from capillary_adobe.xdm.rules import CONVERSIONS, parse_rules
-from capillary_adobe.xdm.tracing import Outcome
+from capillary_adobe.xdm.language.additions import additions
+from capillary_adobe.xdm.language.rules import CONVERSIONS, parse_rules
+from capillary_adobe.xdm.trying.tracing import Outcome
 from capillary_adobe_tests.docs.pages import page, plain, rows, section
 
 

@@ -20,7 +20,7 @@ from capillary_adobe.spool import Spool
 from capillary_adobe.tables import QUARANTINE, XDM_EVENTS
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, Json, event, raw_batch, shapes
 from capillary_adobe_tests.xdm.entities import places
 from capillary_adobe_tests.xdm.official import official_validators, reference_dir, unknown_paths

@@ -12,9 +12,9 @@ import pytest
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.settings import CapillarySettings
 from capillary_adobe.tables import RAW_EVENTS
-from capillary_adobe.xdm.additions import extended_schema
 from capillary_adobe.xdm.entities import EntityStage
-from capillary_adobe.xdm.mapping_files import with_tenant
+from capillary_adobe.xdm.language.additions import extended_schema
+from capillary_adobe.xdm.language.mapping_files import with_tenant
 from capillary_adobe_tests.capillary.events import CUSTOMER, ORG, Json, event
 from capillary_adobe_tests.capillary.road import Road
 from capillary_adobe_tests.xdm.transforming import ACME, INDIA, entities

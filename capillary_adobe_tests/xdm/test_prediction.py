@@ -24,8 +24,8 @@ from capillary_adobe.reasons import CATEGORIES
 from capillary_adobe.settings import AdobeSettings, TenantSettings, load
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.entities import Entity, EntityStage
-from capillary_adobe.xdm.mapping_files import with_tenant
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.mapping_files import with_tenant
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe.xdm.schemas import Kind
 from capillary_adobe.xdm.tenant_schemas import strict
 from capillary_adobe.xdm.violations import Violation

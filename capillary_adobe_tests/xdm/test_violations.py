@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from capillary_adobe.defs.shown import CAUSES, by_cause
 from capillary_adobe.xdm.faults import Fault, FaultCounts
-from capillary_adobe.xdm.mapping_files import with_tenant
-from capillary_adobe.xdm.rule_lines import RuleLines
+from capillary_adobe.xdm.language.mapping_files import with_tenant
+from capillary_adobe.xdm.language.rule_lines import RuleLines
 from capillary_adobe.xdm.violations import ABSENT, Violation, any_element, pointer, type_at
 
 ENTITY: dict[str, Any] = {

@@ -14,7 +14,7 @@ import orjson
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.settings import CapillarySettings, TenantSettings
 from capillary_adobe.xdm.entities import Entity, EntityStage
-from capillary_adobe.xdm.rules import load_rules
+from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe_tests.capillary.events import OBJECT, Json, event, raw_batch
 from capillary_adobe_tests.xdm.official import reference_dir
 

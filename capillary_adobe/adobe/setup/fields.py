@@ -1,7 +1,7 @@
 """Fields as they are needed against fields as AEP has them; evolution is additive only.
 
 Belongs here: what an existing field group lacks, which differences AEP would refuse to have changed, and what a whole
-schema lacks. Does not belong here: asking AEP, and where the needed fields come from (`xdm.additions`).
+schema lacks. Does not belong here: asking AEP, and where the needed fields come from (`xdm.language.additions`).
 Source: the rules of schema evolution at experienceleague.adobe.com/docs/experience-platform/xdm/schema/composition.html.
 """
 

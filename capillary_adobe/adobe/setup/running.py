@@ -31,9 +31,9 @@ from capillary_adobe.adobe.setup.schema_parts import (
 from capillary_adobe.schema_in_force import renew
 from capillary_adobe.settings import CredentialSettings, SetupSettings
 from capillary_adobe.state import EnvironmentRecord, State
-from capillary_adobe.xdm.additions import identity_fields
 from capillary_adobe.xdm.identities import CUSTOMER, EXTERNAL
-from capillary_adobe.xdm.mapping_files import Mapping
+from capillary_adobe.xdm.language.additions import identity_fields
+from capillary_adobe.xdm.language.mapping_files import Mapping
 
 CARD: Final = "capillaryCardNumber"
 _NAMESPACES: Final = {

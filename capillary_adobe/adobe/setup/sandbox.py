@@ -17,7 +17,7 @@ from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.adobe.schema_registry import SchemaRegistry
 from capillary_adobe.adobe.setup.model import Action, Finding, one_of
 from capillary_adobe.settings import SetupSettings
-from capillary_adobe.xdm.rules import Rules
+from capillary_adobe.xdm.language.rules import Rules
 from capillary_adobe.xdm.schemas import Kind
 
 KINDS: Final[tuple[Kind, ...]] = ("events", "profiles")

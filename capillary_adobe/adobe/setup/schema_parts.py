@@ -12,8 +12,8 @@ from typing import Any, Final
 from capillary_adobe.adobe.setup.fields import compare, lacking
 from capillary_adobe.adobe.setup.model import Action, Finding, Ids, Part
 from capillary_adobe.adobe.setup.sandbox import ASKED, RENAME, Sandbox, choose, person
-from capillary_adobe.xdm.additions import required_paths, schema_leaves, tenant_field_group
 from capillary_adobe.xdm.building_blocks import CLASSES, FIELD_GROUPS
+from capillary_adobe.xdm.language.additions import required_paths, schema_leaves, tenant_field_group
 from capillary_adobe.xdm.schemas import Kind
 
 UNION: Final = "union"

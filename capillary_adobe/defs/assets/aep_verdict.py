@@ -26,7 +26,7 @@ from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, MappingSettings, load
 from capillary_adobe.state import DaysToSettle, MicroBatches, Receipts, SentBatches, State
 from capillary_adobe.tables import INGESTION_STATUS
-from capillary_adobe.xdm.rule_lines import RuleLines
+from capillary_adobe.xdm.language.rule_lines import RuleLines
 
 NAME = "aep_verdict"
 GROUP = "verdict"

@@ -26,7 +26,7 @@ from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import MappingSettings, load
 from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, RuleStages, State
 from capillary_adobe.tables import INGESTION_STATUS, TABLES, XDM_EVENTS
-from capillary_adobe.xdm.rule_lines import RuleLines
+from capillary_adobe.xdm.language.rule_lines import RuleLines
 
 NAME = INGESTION_STATUS.name
 POOL = "adobe_inlet"

@@ -24,10 +24,10 @@ from capillary_adobe.settings import CapillarySettings, MappingSettings, TenantS
 from capillary_adobe.spool import Spool
 from capillary_adobe.state import RuleEvidence, State
 from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, XDM_EVENTS
-from capillary_adobe.xdm.drafts import Trial
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
-from capillary_adobe.xdm.rule_model import MappingError
+from capillary_adobe.xdm.language.rule_model import MappingError
 from capillary_adobe.xdm.sampling import make_again, read_back
+from capillary_adobe.xdm.trying.drafts import Trial
 
 NAME = XDM_EVENTS.name
 PREVIEW = ["event_type", "event_name", "id", "size", "lane", "unreadable"]

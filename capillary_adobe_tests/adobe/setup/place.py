@@ -18,7 +18,7 @@ from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import CredentialSettings, SetupSettings, load
 from capillary_adobe.state import EnvironmentRecord, State
-from capillary_adobe.xdm.mapping_files import Mapping, load_mapping, with_tenant
+from capillary_adobe.xdm.language.mapping_files import Mapping, load_mapping, with_tenant
 
 EVERYTHING = {
     "namespace": 2,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capillary_adobe.adobe.setup.fields import compare, lacking
-from capillary_adobe.xdm.additions import tenant_field_group
-from capillary_adobe.xdm.mapping_files import load_mapping
+from capillary_adobe.xdm.language.additions import tenant_field_group
+from capillary_adobe.xdm.language.mapping_files import load_mapping
 
 LEAVES = st.sampled_from(
     [

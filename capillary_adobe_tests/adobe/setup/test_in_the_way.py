@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from capillary_adobe.adobe.setup import SetupError
-from capillary_adobe.xdm.mapping_files import with_tenant
+from capillary_adobe.xdm.language.mapping_files import with_tenant
 from capillary_adobe_tests.adobe.setup.place import EVERYTHING, Place
 
 REGISTRY = "foundation/schemaregistry/tenant"
