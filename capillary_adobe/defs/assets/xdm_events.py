@@ -12,6 +12,7 @@ from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.defs.checks import claim, result, share_result
 from capillary_adobe.defs.draft_trial import drafts_shown, trial_claim, trial_of, trial_result
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.mapping_soundness import soundness_claim, soundness_result
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, StateResource
 from capillary_adobe.defs.schema_guard import guard_claim, guard_in_force, guard_result
@@ -25,7 +26,7 @@ from capillary_adobe.spool import Spool
 from capillary_adobe.state import RuleEvidence, State
 from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, XDM_EVENTS
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
-from capillary_adobe.xdm.language.rule_model import MappingError
+from capillary_adobe.xdm.language.rule_model import MappingError, Rules
 from capillary_adobe.xdm.sampling import make_again, read_back
 from capillary_adobe.xdm.trying.drafts import Trial
 
@@ -70,9 +71,11 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
             stage = EntityStage(
                 force.rules, tenant, settings, force.catalogue, judge.schema, force.made_by, judge.identity_fields
             )
-            trial = trial_of(
-                force, tenant, settings, lambda rules: guard_in_force(database, adobe, rules, tenant.tenant_id)
-            )
+
+            def guard_for(rules: Rules) -> Guard:
+                return guard_in_force(database, adobe, rules, tenant.tenant_id)
+
+            trial = trial_of(force, tenant, settings, guard_for)
             with database.day_lock(part.day):
                 found = _write(tables, part, stage, trial)
                 RuleEvidence(database).record(part.day, part.batch_id, trial.found)
@@ -118,6 +121,7 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                     ),
                     guard_result(judge),
                     trial_result(trial, force),
+                    soundness_result(force, tenant.tenant_id, judge, guard_for),
                 ],
             )
 
@@ -173,4 +177,5 @@ def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
         ),
         guard_claim(partitions),
         trial_claim(partitions),
+        soundness_claim(partitions),
     ]

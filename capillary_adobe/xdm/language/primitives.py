@@ -1,7 +1,7 @@
 """The smallest steps of a mapping: picking a list element, comparing, converting for use in a URI.
 
-Belongs here: what compiled rules (`compiler.py`) and explained ones (`trying/tracing.py`) both do, so that the two cannot differ.
-Does not belong here: the conversions of Capillary's values (`capillary.values`).
+Belongs here: what compiled rules (`compiler.py`) and explained ones (`trying/tracing.py`) both do, so that the two cannot
+differ. Does not belong here: the conversions of Capillary's values (`capillary.values`).
 """
 
 from __future__ import annotations
