@@ -21,6 +21,7 @@ from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.schema_registry import IdentityDescriptor, TenantSchema
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import CachedSchema, State, TenantSchemas
+from capillary_adobe.xdm.building_blocks import CLASSES
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.language.additions import extended_schema, identity_fields
 from capillary_adobe.xdm.language.rule_model import Rules
@@ -71,6 +72,7 @@ def guard(rules: Rules, tenant_id: str, asked: CachedSchema | None, kind: Kind =
             problem = _not_used(error)
         else:
             own = asked.content, asked.identities
+            problem = problem or _of_another_class(asked.content, kind)
             return Guard(
                 *own, tenants_own=True, version=asked.version or "", fetched_ms=asked.fetched_ms, problem=problem
             )
@@ -127,6 +129,17 @@ def _fetch(cache: TenantSchemas, schema_id: str, kind: Kind, tenant_id: str, reg
         cache.failed(schema_id, kind, _not_used(error), _now_ms())
     else:
         cache.keep(schema_id, kind, found.version, found.content, identities, sha, _now_ms())
+
+
+def _of_another_class(content: dict[str, Any], kind: Kind) -> str:
+    """What to say of a schema that is none of this kind; it guards all the same, so that nothing is sent to its dataset."""
+    found, wanted = content.get("meta:class"), CLASSES[kind].id
+    if found in (None, wanted):
+        return ""
+    return (
+        f"AEP's schema is of the class {found}, where {kind} need {wanted}, so nothing conforms. Correct "
+        f"ADOBE_{kind.upper()}_SCHEMA_ID, then materialize `xdm_events` again."
+    )
 
 
 def _not_used(error: SchemaError) -> str:

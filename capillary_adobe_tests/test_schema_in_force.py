@@ -157,3 +157,13 @@ def test_where_the_tenant_has_no_profile_schema_nothing_is_asked(aep: Aep, state
     assert aep.registry.asked == []
     assert refreshed(state, aep.settings, aep.registry, 0, "profiles") is not None
     assert aep.registry.asked == [aep.settings.profiles_schema_id]
+
+
+def test_a_schema_of_another_class_is_named_as_the_cause(state: State, aep: Aep) -> None:
+    mistyped = aep.settings.model_copy(update={"events_schema_id": aep.settings.profiles_schema_id})
+    found = guard(load_rules(), aep.settings.tenant_id, refreshed(state, mistyped, aep.registry, DAY))
+    assert found.tenants_own
+    assert "is of the class https://ns.adobe.com/xdm/context/profile," in found.problem
+    assert "ADOBE_EVENTS_SCHEMA_ID" in found.problem
+    right = guard(load_rules(), aep.settings.tenant_id, refreshed(state, aep.settings, aep.registry, DAY))
+    assert right.problem == ""
