@@ -104,6 +104,8 @@ class Model:
     """Rules by number, `SHIPPED` for the package's own."""
 
     written: dict[str, int] = field(default_factory=dict)
+    usable: dict[str, int] = field(default_factory=dict)
+    """What was written last before the folder broke."""
     live: dict[str, int] = field(default_factory=lambda: {POINTS: SHIPPED})
     paused: set[str] = field(default_factory=set)
     tested: set[tuple[str, int]] = field(default_factory=set)
@@ -195,7 +197,7 @@ def test_every_way_through_the_stages_leads_where_it_should(taken: list[Taken]) 
                         model.tested.add((event, draft))
                 case "break" | "mend":
                     model.broken = action == "break"
-                case "pause" if event not in model.live and model.of_folder(event) is None:
+                case "pause" if event not in model.live and event not in model.usable:
                     # An event by the generic rule; it has a test of its own.
                     continue
                 case _ if model.can(action, event):
@@ -210,6 +212,7 @@ def test_every_way_through_the_stages_leads_where_it_should(taken: list[Taken]) 
                 assert "broken.yaml" in place.force.problems[0]
             else:
                 put(place.folder, folder_of(model.written))
+                model.usable = model.written
                 demand_same(place.force, model, known)
         place.state.engine.dispose()
 
