@@ -96,12 +96,14 @@ def test_any_change_gets_an_answer(there: RoadBuilder, kind: str, operations: li
     dataset, *_ = there.datasets(orderBy="asc:created")
 
     before = seen(there)
-    for answer in (
-        there.patch(kind, item["id"], item["etag"], *operations),
-        there.change_dataset(dataset, operations, "application/json-patch+json"),
+    for change in (
+        lambda: there.patch(kind, item["id"], item["etag"], *operations),
+        lambda: there.change_dataset(dataset, operations, "application/json-patch+json"),
     ):
+        answer = change()
         assert answer.status_code in (200, 400)
-        assert (seen(there) == before) == (answer.status_code == 400)
+        if answer.status_code == 400:
+            assert seen(there) == before
         before = seen(there)
 
 
