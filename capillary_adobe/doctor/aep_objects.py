@@ -1,4 +1,4 @@
-"""Looks at the objects of the installation in AEP: record, schemas, datasets, dataflows, inlet; that they belong together.
+"""Looks at the objects of the installation in AEP: record, namespaces, schemas, datasets, dataflows, inlet, and whether they fit.
 
 Belongs here: one look at each kind of entity, at the record and at the inlet. Does not belong here: what the schemas must
 hold (the drift report of `adobe.setup`). Nothing is written, and the inlet gets no message.
@@ -11,12 +11,14 @@ from typing import Any, Final
 import requests
 
 from capillary_adobe.adobe.bearer import Bearer
+from capillary_adobe.adobe.namespaces import Namespaces
 from capillary_adobe.adobe.platform import NotThere, json_of, segment
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.findings import Check, Verdict, fail, ok, skipped, warn
 from capillary_adobe.environment import overriding
 from capillary_adobe.settings import AdobeSettings, StorageSettings, load, variable
 from capillary_adobe.state import EnvironmentRecord, State
+from capillary_adobe.xdm.identities import CUSTOMER, EXTERNAL
 from capillary_adobe.xdm.schemas import Kind
 
 _SETUP: Final = "Run `capillary-adobe setup`, or correct {variable}."
@@ -35,6 +37,7 @@ class AepObjects:
         """Every look of this module, in order."""
         return [
             Check("environment record", self.record),
+            Check("identity namespaces", self.namespaces, outside=True),
             Check("event objects", lambda: self.objects("events"), outside=True),
             Check("profile objects", lambda: self.objects("profiles"), outside=True),
             Check("inlet", self.inlet, outside=True),
@@ -59,6 +62,17 @@ class AepObjects:
             warn(f"{name} is not what set-up recorded.", f"Take {name} out of the environment unless that is meant.")
             for name in differing
         ] or ok(f"{len(recorded)} values are recorded, and the environment contradicts none.")
+
+    def namespaces(self) -> Verdict | list[Verdict]:
+        """Whether the namespaces under which every event names its customer exist; without them no profile is reached."""
+        if self._aep.lacks:
+            return skipped(self._aep.lacks)
+        there = {one.code for one in Namespaces(self._aep.platform).all() if one.is_active}
+        return [
+            fail(f"The sandbox has no active namespace {code}.", "Run `capillary-adobe setup`.")
+            for code in (CUSTOMER, EXTERNAL)
+            if code not in there
+        ] or ok("The namespaces of Capillary's ids exist.")
 
     def objects(self, kind: Kind) -> Verdict | list[Verdict]:
         """Whether schema, dataset and dataflow of a kind of entity exist and belong together."""

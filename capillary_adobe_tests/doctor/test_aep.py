@@ -76,6 +76,13 @@ def test_rights_that_are_missing(look: Examine, aep: RunningEmulator) -> None:
     assert told(found, "inlet").startswith("ok")
 
 
+def test_namespaces_that_do_not_exist(look: Examine, aep: RunningEmulator) -> None:
+    assert told(look(**aep.environment), "identity namespaces").startswith("ok")
+    said = told(look(**{**aep.environment, "ADOBE_SANDBOX_NAME": "prod"}), "identity namespaces")
+    for code in ("capillaryCustomerId", "capillaryExternalId"):
+        assert f"fail: The sandbox has no active namespace {code}. Run `capillary-adobe setup`." in said
+
+
 def test_objects_that_do_not_exist(look: Examine, aep: RunningEmulator) -> None:
     wrong = {
         "ADOBE_EVENTS_SCHEMA_ID": "https://ns.adobe.com/demo/schemas/0000",
