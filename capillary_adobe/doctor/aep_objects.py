@@ -1,4 +1,4 @@
-"""Looks at the objects of the installation in AEP: record, namespaces, schemas, datasets, dataflows, inlet, and whether they fit.
+"""Looks at the objects of the installation in AEP, from record and namespaces to the inlet, and whether they fit.
 
 Belongs here: one look at each kind of entity, at the record and at the inlet. Does not belong here: what the schemas must
 hold (the drift report of `adobe.setup`). Nothing is written, and the inlet gets no message.

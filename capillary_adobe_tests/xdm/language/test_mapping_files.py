@@ -15,23 +15,7 @@ from capillary_adobe.xdm.language.mapping_files import fingerprint, load_mapping
 from capillary_adobe.xdm.language.rule_model import Leaf, MappingError, Problem, Variant
 from capillary_adobe.xdm.language.rule_walk import sites, written
 from capillary_adobe.xdm.language.rules import load_rules
-
-OWN = """
-wallet:
-  walletToppedUp: {natural_key: topUpId}
-  walletClosed: {person: "owners[].customerIdentifiers"}
-custom_sources:
-  walletToppedUp: [amount, "bonuses[].amount"]
-  pointsIssued: [colour]
-namespaces: [memberCard]
-"""
-RULES = """
-walletToppedUp:
-  event_type: loyalty.walletToppedUp
-  use: [envelope]
-  fields:
-    _tenant.brand.amount: {from: amount, as: number, unit: money}
-"""
+from capillary_adobe_tests.xdm.language.brand import OWN, RULES
 
 
 def leaves(variant: Variant) -> dict[str, Leaf]:

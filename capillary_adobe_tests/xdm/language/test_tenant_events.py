@@ -7,23 +7,7 @@ import pytest
 from capillary_adobe.capillary.catalogue import EventType, shipped_catalogue
 from capillary_adobe.xdm.language.mapping_files import with_tenant
 from capillary_adobe.xdm.language.rule_model import MappingError
-
-OWN = """
-wallet:
-  walletToppedUp: {natural_key: topUpId}
-  walletClosed: {person: "owners[].customerIdentifiers"}
-custom_sources:
-  walletToppedUp: [amount, "bonuses[].amount"]
-  pointsIssued: [colour]
-namespaces: [memberCard]
-"""
-RULES = """
-walletToppedUp:
-  event_type: loyalty.walletToppedUp
-  use: [envelope]
-  fields:
-    _tenant.brand.amount: {from: amount, as: number, unit: money}
-"""
+from capillary_adobe_tests.xdm.language.brand import OWN, RULES
 
 
 def told(events: str) -> str:
