@@ -24,7 +24,7 @@ from capillary_adobe.emulators.tenant import Tenant
 
 HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
-_OUR_PREFIXES = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "STATE_")
+_OUR_PREFIXES = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "RECEIVE_", "STATE_")
 _ADDRESSES = ("ADOBE_IMS_URL", "ADOBE_PLATFORM_URL", "ADOBE_INLET_URL")
 _CREDENTIAL = ("ADOBE_CLIENT_ID", "ADOBE_CLIENT_SECRET", "ADOBE_ORG_ID")
 _CONFIGURATION = ("workspace.yaml", "dagster.yaml")

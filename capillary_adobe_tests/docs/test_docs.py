@@ -28,7 +28,9 @@ from capillary_adobe.state.database import metadata
 from capillary_adobe.tables import QUARANTINE, TABLES
 from capillary_adobe_tests.docs.pages import PAGES, ROOT, anchors, commands, links, page, plain, rows, section
 
-OUR_VARIABLES = re.compile(r"\b(?:ADOBE|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|STATE)_[A-Z][A-Z_]*[A-Z]\b")
+OUR_VARIABLES = re.compile(
+    r"\b(?:ADOBE|AWS|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|RECEIVE|STATE)_[A-Z][A-Z_]*[A-Z]\b"
+)
 # Every status that HTTP has, so that one treated in a way of its own is noticed.
 STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -98,4 +98,5 @@ def test_every_secret_setting_is_known_for_one(place: Path, monkeypatch: pytest.
     monkeypatch.setenv("ADOBE_CLIENT_SECRET", " of-the-environment ")
     assert set(secrets_of_settings()) == {"of-the-environment", "of-the-file"}
     named = {variable(one, name) for one in every_class() for name in one.model_fields if "secret" in name}
-    assert named == {"ADOBE_CLIENT_SECRET", "CAPILLARY_API_SECRET"}
+    receiver = {f"RECEIVE_{name}" for name in ("SECRET", "PREVIOUS_SECRET", "HMAC_SECRET", "HMAC_PREVIOUS_SECRET")}
+    assert named == {"ADOBE_CLIENT_SECRET", "CAPILLARY_API_SECRET", *receiver}

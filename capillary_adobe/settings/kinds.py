@@ -1,7 +1,7 @@
 """Kinds of values that settings have: hosts, zones, texts that are not empty.
 
 Belongs here: the form of one value, and the words for a wrong one. Does not belong here: which settings there are, and
-reading them (`settings.py`).
+reading them (`reading.py`).
 """
 
 from __future__ import annotations
@@ -51,6 +51,18 @@ def _name(value: str) -> str:
     return value
 
 
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
+        raise ValueError("give the name of an HTTP header, such as X-Capillary-Secret")
+    return value
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", value):
+        raise ValueError("give a path that begins with a slash, such as /events")
+    return value
+
+
 def _secret(value: SecretStr) -> SecretStr:
     return SecretStr(_not_blank(value.get_secret_value()))
 
@@ -61,5 +73,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Tenant = Annotated[str, AfterValidator(_tenant)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 Name = Annotated[str, AfterValidator(_name)]
+HeaderName = Annotated[str, AfterValidator(_header)]
+UrlPath = Annotated[str, AfterValidator(_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]

@@ -1,0 +1,161 @@
+"""S3 as the landing store and the lake use it: addresses, the client, what a store can do, its failures in plain words.
+
+Belongs here: what both have in common. Does not belong here: landed objects (`landing`) and tables (`lake`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from capillary_adobe.settings import S3Settings, load
+
+SCHEME: Final = "s3://"
+_REGION: Final = "us-east-1"
+_CONNECTIONS: Final = 32
+
+
+class ObjectStoreError(Exception):
+    """S3 cannot be used as asked; the text names the place and the cure."""
+
+
+@dataclass(frozen=True)
+class S3Address:
+    """A place in a bucket; `prefix` has no slash at its ends and is empty for the whole bucket."""
+
+    bucket: str
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, url: str, variable: str) -> S3Address:
+        """The address in `s3://<bucket>/<prefix>`.
+
+        Raises:
+            ObjectStoreError: it is none; `variable` is the setting that the text names.
+        """
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?", url)
+        if match is None:
+            raise ObjectStoreError(f"{variable}={url} is no address of S3: give s3://<bucket>/<prefix>.")
+        return cls(match[1], (match[2] or "").strip("/"))
+
+    def key(self, name: str) -> str:
+        """The key in the bucket of a name under this place."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def name(self, key: str) -> str:
+        """The name under this place of a key in the bucket."""
+        return key.removeprefix(f"{self.prefix}/") if self.prefix else key
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def is_s3(url: str) -> bool:
+    """Whether an address is one of S3."""
+    return url.startswith(SCHEME)
+
+
+def s3_client(*, connect_seconds: float = 5, read_seconds: float = 60, attempts: int = 5) -> Any:
+    """A client for the store that the AWS_* variables name; one client serves any number of threads.
+
+    Raises:
+        ObjectStoreError: the profile or the region that the environment names is unusable.
+    """
+    settings = load(S3Settings)
+    style = "path" if settings.endpoint_url and not settings.virtual_hosted_style_request else "virtual"
+    try:
+        session = boto3.Session()
+        return session.client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            region_name=settings.region or session.region_name or _REGION,
+            config=Config(
+                connect_timeout=connect_seconds,
+                read_timeout=read_seconds,
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                max_pool_connections=_CONNECTIONS,
+                s3={"addressing_style": style},
+                # Of S3-compatible stores only some know the newer checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ObjectStoreError(f"S3 cannot be used ({error}). Check the AWS_* variables.") from error
+
+
+def storage_options() -> dict[str, str]:
+    """The same store for delta-rs."""
+    settings = load(S3Settings)
+    region = settings.region or boto3.Session().region_name or _REGION
+    options = {"AWS_REGION": region, "AWS_CONDITIONAL_PUT": "etag"}
+    if settings.endpoint_url is None:
+        return options
+    return {
+        **options,
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_ALLOW_HTTP": str(settings.endpoint_url.startswith("http://")).lower(),
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": str(settings.virtual_hosted_style_request).lower(),
+    }
+
+
+def keeps_what_is_there(client: Any, address: S3Address) -> bool:
+    """Whether the store honours `If-None-Match: *`, by trying: the second of two writers must be refused.
+
+    docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html. A store that ignores the header answers both
+    with 200 and keeps the last.
+
+    Raises:
+        ObjectStoreError: the store cannot be written at all.
+    """
+    probe = {"Bucket": address.bucket, "Key": address.key(f".probe-{uuid4()}")}
+    try:
+        client.put_object(**probe, Body=b"first", IfNoneMatch="*")
+        try:
+            client.put_object(**probe, Body=b"second", IfNoneMatch="*")
+        except ClientError as error:
+            if status_of(error) not in {409, 412, 501}:
+                raise
+            return status_of(error) != 501
+        finally:
+            client.delete_object(**probe)
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and status_of(error) == 501:
+            return False
+        raise ObjectStoreError(f"{address} cannot be written ({reason(error)}). {cure(error)}") from error
+    return False
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status of an answer of the store; 0 where there is none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without keys, headers or request contents."""
+    if isinstance(error, ClientError):
+        return f"{error.response.get('Error', {}).get('Code', 'unknown')}, status {status_of(error)}"
+    return type(error).__name__
+
+
+def cure(error: Exception) -> str:
+    """What to do about it."""
+    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+    status = status_of(error) if isinstance(error, ClientError) else 0
+    if code == "NoSuchBucket":
+        return "Make the bucket, or correct its name."
+    if status in {401, 403}:
+        return (
+            "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role, and that it may list, get and put there."
+        )
+    if type(error).__name__ == "NoCredentialsError":
+        return "Give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
+    if status in {301, 400}:
+        return "Check AWS_REGION and AWS_ENDPOINT_URL."
+    return "Check AWS_ENDPOINT_URL, the network and the store itself."

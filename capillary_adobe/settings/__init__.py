@@ -1,0 +1,67 @@
+"""Settings: the one place that reads the environment (and a `.env` file beside the working directory).
+
+Belongs here: one class per subject, each field with its meaning, unit and default, and the error that names every
+missing or malformed variable at once. Does not belong here: anything that acts on a setting.
+Nothing is read at import; call `load(StorageSettings)` where the values are needed.
+"""
+
+from __future__ import annotations
+
+from pydantic_settings import BaseSettings
+
+from capillary_adobe.settings.adobe import (
+    RECORDED,
+    AdobeSettings,
+    CredentialSettings,
+    SchemaSettings,
+    SetupSettings,
+    TenantSettings,
+    VerdictSettings,
+)
+from capillary_adobe.settings.capillary import CapillaryApiSettings, CapillarySettings
+from capillary_adobe.settings.judging import MappingSettings, Thresholds
+from capillary_adobe.settings.reading import (
+    SettingsError,
+    given,
+    load,
+    load_all,
+    load_partly,
+    names_in_use,
+    variable,
+)
+from capillary_adobe.settings.receiver import ReceiverSettings
+from capillary_adobe.settings.storage import HistorySettings, LandingSettings, Lane, S3Settings, StorageSettings
+
+__all__ = [
+    "RECORDED",
+    "AdobeSettings",
+    "CapillaryApiSettings",
+    "CapillarySettings",
+    "CredentialSettings",
+    "HistorySettings",
+    "LandingSettings",
+    "Lane",
+    "MappingSettings",
+    "ReceiverSettings",
+    "S3Settings",
+    "SchemaSettings",
+    "SettingsError",
+    "SetupSettings",
+    "StorageSettings",
+    "TenantSettings",
+    "Thresholds",
+    "VerdictSettings",
+    "every_class",
+    "given",
+    "load",
+    "load_all",
+    "load_partly",
+    "names_in_use",
+    "variable",
+]
+
+
+def every_class() -> list[type[BaseSettings]]:
+    """Every class of settings."""
+    found = [one for one in globals().values() if isinstance(one, type) and issubclass(one, BaseSettings)]
+    return [one for one in found if one is not BaseSettings]

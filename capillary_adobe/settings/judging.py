@@ -1,0 +1,51 @@
+"""Settings of judgement: when a mapping rule may go live, and when a check fails.
+
+Belongs here: the fields. Does not belong here: anything that acts on them.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from capillary_adobe.settings.kinds import Text
+from capillary_adobe.settings.source import environment
+
+
+class MappingSettings(BaseSettings):
+    """The tenant's own mapping folder, and when a rule of it may go live."""
+
+    model_config = environment("MAPPING_")
+
+    path: Text | None = Field(
+        default=None, description="Folder with the tenant's own mapping files; none means the shipped mapping alone."
+    )
+    publish_after_events: int = Field(
+        default=10,
+        ge=1,
+        description="Real events that a rule must have been tested on without failure before it goes live.",
+    )
+
+
+class Thresholds(BaseSettings):
+    """When a check turns from a warning into an error."""
+
+    model_config = environment("CHECK_")
+
+    max_quarantined_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of a run's records in quarantine above which its check is an error.",
+    )
+    min_quarantined: int = Field(
+        default=20,
+        ge=1,
+        description="Fewer records than this in quarantine are a warning whatever their share: a micro-batch is small.",
+    )
+    max_event_age_hours: float = Field(
+        default=72, gt=0, description="Time between an event and its landing above which the skew check counts it."
+    )
+    max_skewed_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of such events above which the check fails."
+    )

@@ -1,0 +1,62 @@
+"""S3 itself: what a store can do is found out by trying, and addresses are judged before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from capillary_adobe.object_store import ObjectStoreError, S3Address, keeps_what_is_there, s3_client
+from capillary_adobe_tests.s3_servers import S3Server, juicefs_gateway, moto_server
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[S3Server]:
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[S3Server]:
+    with juicefs_gateway() as server:
+        yield server
+
+
+def test_a_store_with_conditional_writes_is_known_for_one(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto.use(monkeypatch)
+    bucket = moto.bucket()
+    assert keeps_what_is_there(s3_client(), S3Address(bucket, "lake"))
+    assert "Contents" not in moto.client().list_objects_v2(Bucket=bucket)
+
+
+def test_a_store_that_overwrites_is_known_for_one(gateway: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.use(monkeypatch)
+    bucket = gateway.bucket()
+    assert not keeps_what_is_there(s3_client(), S3Address(bucket, "lake"))
+    left = gateway.client().list_objects_v2(Bucket=bucket).get("Contents", [])
+    assert [found["Key"] for found in left if not found["Key"].endswith("/")] == []
+
+
+def test_a_bucket_that_is_not_there_is_told_with_the_cure(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto.use(monkeypatch)
+    with pytest.raises(ObjectStoreError, match=r"s3://no-such-bucket/lake .*NoSuchBucket.* Make the bucket"):
+        keeps_what_is_there(s3_client(), S3Address("no-such-bucket", "lake"))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("s3://bucket", S3Address("bucket")),
+        ("s3://bucket/", S3Address("bucket")),
+        ("s3://my.bucket/a/b/", S3Address("my.bucket", "a/b")),
+    ],
+)
+def test_an_address_has_a_bucket_and_a_prefix(url: str, address: S3Address) -> None:
+    assert S3Address.parse(url, "LAKE_URL") == address
+    assert address.name(address.key("events/x")) == "events/x"
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///a", "s3://Bucket/a", "s3://b_c/a", "s3://bucket/a?x=1"])
+def test_what_is_no_address_is_told_by_its_variable(url: str) -> None:
+    with pytest.raises(ObjectStoreError, match=r"LAKE_URL=.*s3://<bucket>/<prefix>"):
+        S3Address.parse(url, "LAKE_URL")
