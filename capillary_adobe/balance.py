@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from capillary_adobe.adobe.hold import HELD
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.landing import LandingStore, read_records
+from capillary_adobe.landing import LandingStore, read_landed
 from capillary_adobe.landing.store import LANE_FOLDERS, LandedObject
 from capillary_adobe.state import LandedObjects, Outcome, State
 from capillary_adobe.tables import (
@@ -85,7 +85,7 @@ class Accounts:
         """The balance of a day. Lines of unread objects count as landed and make the difference, unless left out."""
         part = Slice(day)
         unread = self.unread(day)
-        unread_lines = sum(self._lines(found) for found in unread) if count_unread else 0
+        unread_lines = self._lines(unread) if count_unread else 0
         raw = self._lake.count(RAW_EVENTS, part)
         # A line that gave way is noted by the micro-batch that took its place, and once more by its own if that runs again.
         aside = self._groups(SET_ASIDE, part, "kind, reason, event_name")
@@ -154,9 +154,9 @@ class Accounts:
         looked_at = self._groups(INGESTION_STATUS, part, "batch_id")
         return min(without_outcome, sum(n for batch, n in made.items() if batch not in looked_at))
 
-    def _lines(self, found: LandedObject) -> int:
-        with self._store.open(found.key) as stream:
-            return sum(1 for _ in read_records(stream))
+    def _lines(self, unread: list[LandedObject]) -> int:
+        staged = self._store.staged(found.key for found in unread)
+        return sum(1 for key, stream in staged for _ in read_landed(key, stream))
 
     def _by_event_type(
         self, part: Slice, aside: dict[Any, int], refused: dict[Any, int], outcomes: dict[Any, int]

@@ -15,29 +15,43 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from capillary_adobe.landing import LandedObject, LandingStore
+from capillary_adobe.landing.store import LANE_FOLDERS, folder_of
 from capillary_adobe.settings import LandingSettings, Lane
 from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches
 
-# Time for one tick's listing; Dagster ends a tick after 60 s and keeps nothing of it.
-BUDGET_SECONDS = 20.0
+# Time for what one tick lists of a lane's sweep. Dagster ends a tick after 60 s and keeps nothing of it, and new objects
+# wait meanwhile.
+BUDGET_SECONDS = 5.0
 LONGEST_PAUSE_MS = 900_000
+_HOUR_MS = 3_600_000
+# So many times as long as a sweep over whole days took, the next one waits.
+_SWEEP_RESTS = 10
 
 
 @dataclass
 class LaneCursor:
-    """Where a lane stands: the mark (day and key), the last sweep, and whose turn it is among the older days."""
+    """Where a lane stands: the mark (day and key), the last sweep, and whose turn it is among the older days.
+
+    A sweep over whole days that ran out of time goes on at `sweep_day` and `sweep_key` and ends with `sweep_last`; it has
+    taken `sweep_took_ms` so far, and the next one has to wait until `whole_sweep_ms`.
+    """
 
     day: str = ""
     after_key: str = ""
     swept_ms: int = 0
     turn: int = 0
     sweep_was_last: bool = False
+    sweep_day: str = ""
+    sweep_key: str = ""
+    sweep_last: str = ""
+    sweep_took_ms: int = 0
+    whole_sweep_ms: int = 0
 
 
 _MARKS = TypeAdapter(dict[Lane, LaneCursor])
@@ -159,17 +173,77 @@ class MicroBatcher:
         return None
 
     def _swept(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float) -> MicroBatch | None:
-        """The first untaken objects of the days whose turn it is."""
+        """The first untaken objects of the last hour, or of the whole days whose turn it is."""
         if now_ms < mark.swept_ms + self._settings.sweep_seconds * 1000:
             return None
-        for day, takes_turns in self._days_to_sweep(lane, mark, today):
-            if time.monotonic() > deadline:
-                return None
-            batch = self._untaken(lane, mark, day, now_ms)
-            if batch is not None:
-                return batch
+        if now_ms >= mark.whole_sweep_ms:
+            return self._swept_whole(lane, mark, today, now_ms, deadline)
+        batch = self._swept_lately(mark, now_ms) if lane == "live" else None
+        if batch is None:
+            mark.swept_ms = now_ms
+        return batch
+
+    def _swept_whole(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float) -> MicroBatch | None:
+        begun = time.monotonic()
+        batch, ended = self._sweep_days(lane, mark, today, now_ms, deadline)
+        mark.sweep_took_ms += int((time.monotonic() - begun) * 1000)
+        if ended:
+            mark.swept_ms = now_ms
+            # A bucket lists some 10,000 objects a second, for money: three days of 100,000 must not be listed each minute.
+            mark.whole_sweep_ms = now_ms + _SWEEP_RESTS * mark.sweep_took_ms
+            mark.sweep_took_ms = 0
+        return batch
+
+    def _sweep_days(
+        self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float
+    ) -> tuple[MicroBatch | None, bool]:
+        """The first untaken objects of the days to sweep, and whether all of them have been looked at."""
+        days = self._days_left(mark, list(self._days_to_sweep(lane, mark, today)))
+        for place, (day, takes_turns) in enumerate(days, start=1):
+            batch = self._untaken(lane, mark, day, now_ms, deadline)
+            if batch is not None or mark.sweep_day:
+                return batch, False
             mark.turn += takes_turns
-        mark.swept_ms = now_ms
+            if place < len(days) and time.monotonic() > deadline:
+                mark.sweep_day = days[place][0]
+                return None, False
+        return None, True
+
+    def _days_left(self, mark: LaneCursor, days: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+        """Of the days to sweep those that a sweep that ran out of time has left; all where there is none."""
+        names = [day for day, _ in days]
+        if mark.sweep_day not in names:
+            mark.sweep_day = mark.sweep_key = ""
+            mark.sweep_last = names[-1] if names else ""
+            return days
+        left = days[names.index(mark.sweep_day) :]
+        # Days that take turns go round, so that there is always another behind the last.
+        end = next((place for place, (day, _) in enumerate(left, start=1) if day == mark.sweep_last), len(left))
+        return left[:end]
+
+    def _swept_lately(self, mark: LaneCursor, now_ms: int) -> MicroBatch | None:
+        """The first untaken objects of the live lane that lie in this hour or the one before, folder by folder.
+
+        That is where receivers put what the mark has passed: a body that lands aside, an object whose writing took long.
+        """
+        whole_days = self._register.open_days()
+        moments = [datetime.fromtimestamp((now_ms - ago_ms) / 1000, UTC) for ago_ms in (_HOUR_MS, 0)]
+        for day in sorted({f"{moment:%Y-%m-%d}" for moment in moments}):
+            if not self._first_day <= day <= mark.day or day in whole_days:
+                continue
+            hour = moments[0].hour if f"{moments[0]:%Y-%m-%d}" == day else 0
+            known = self._ledger.known_keys(day, "live")
+            for folder in LANE_FOLDERS["live"]:
+                after = f"{folder}/{day}/{hour:02}/"
+                found = takewhile(
+                    lambda one, of=folder, of_day=day: (
+                        folder_of(one.key) == of and (of_day < mark.day or one.key <= mark.after_key)
+                    ),
+                    self._store.list("live", day, after),
+                )
+                untaken = [one for one in self._settled(found, now_ms) if one.key not in known]
+                if chosen := self._capped(untaken):
+                    return _batch("live", day, after, chosen, now_ms)
         return None
 
     def _days_to_sweep(self, lane: Lane, mark: LaneCursor, today: str) -> Iterator[tuple[str, bool]]:
@@ -188,31 +262,44 @@ class MicroBatcher:
         yield from ((day, False) for day in recent)
         yield from ((day, True) for day in (turns if lane == "history" else turns[:1]))
 
-    def _untaken(self, lane: Lane, mark: LaneCursor, day: str, now_ms: int) -> MicroBatch | None:
+    def _untaken(self, lane: Lane, mark: LaneCursor, day: str, now_ms: int, deadline: float) -> MicroBatch | None:
+        """The first untaken objects of a day, all of one folder; notes in the mark from where to go on, if at all."""
+        after = mark.sweep_key if day == mark.sweep_day else ""
+        mark.sweep_day = mark.sweep_key = ""
         if lane == "live" and day > mark.day:
             return None
         known = self._ledger.known_keys(day, lane)
-        after = ""
         untaken: list[LandedObject] = []
-        for found in self._settled(self._store.list(lane, day), now_ms):
+        for found in self._settled(self._store.list(lane, day, after), now_ms):
             if lane == "live" and day == mark.day and found.key > mark.after_key:
                 break
             if found.key not in known:
                 untaken.append(found)
             elif not untaken:
                 after = found.key
-        chosen = self._capped(untaken)
-        return _batch(lane, day, after, chosen, now_ms) if chosen else None
+            if time.monotonic() > deadline:
+                mark.sweep_day, mark.sweep_key = day, after
+                break
+        # Not of two folders: the run would list everything between them.
+        chosen = self._capped(one for one in untaken if folder_of(one.key) == folder_of(untaken[0].key))
+        if not chosen:
+            return None
+        mark.sweep_day, mark.sweep_key = day, after
+        return _batch(lane, day, after, chosen, now_ms)
 
     def _pause_ms(self, attempts: int) -> int:
         """How long a micro-batch rests after a try: doubling, so that a service that is down is not hammered."""
         return min(int(self._settings.retry_seconds * 1000) * 2 ** (attempts - 1), LONGEST_PAUSE_MS)
 
     def _settled(self, found: Iterable[LandedObject], now_ms: int) -> Iterator[LandedObject]:
-        """Objects up to the first one that its writer may still be busy with: behind it, order would be lost."""
+        """Objects of each folder up to the first that its writer may still be busy with: behind it, order would be lost.
+
+        A folder alone: with one body a second landing aside, the lines of the day would never have their turn.
+        """
         youngest_ms = now_ms - int(self._settings.settle_seconds * 1000)
-        # A time in the future is a clock that is wrong, not a writer that is busy; it must not hold up the lane.
-        return takewhile(lambda one: not youngest_ms < one.stored_ms <= now_ms, found)
+        for _, objects in groupby(found, key=lambda one: folder_of(one.key)):
+            # A time in the future is a clock that is wrong, not a writer that is busy; it must not hold up the lane.
+            yield from takewhile(lambda one: not youngest_ms < one.stored_ms <= now_ms, objects)
 
     def _capped(self, found: Iterable[LandedObject]) -> list[LandedObject]:
         chosen: list[LandedObject] = []

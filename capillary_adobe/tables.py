@@ -165,6 +165,7 @@ QUARANTINE = Table(
         _PART,
         Column("event_name", _TEXT, "Event type as sent, if it could be read", required=False),
         Column("event_key", _TEXT, "Idempotency key, if it could be made", required=False),
+        Column("event_id", _TEXT, "`eventId` of a line, if it could be read", required=False),
         Column("text", _TEXT, "The original text, whole up to 1 MiB"),
         Column("category", _TEXT, "Kind of fault as AEP sorts them; see docs/troubleshooting.md", required=False),
         Column("keyword", _TEXT, "Keyword of the schema, or the rule, that is broken", required=False),
@@ -188,6 +189,7 @@ SET_ASIDE = Table(
         _PART,
         _EVENT_NAME,
         Column("event_key", _TEXT, "Idempotency key", required=False),
+        Column("event_id", _TEXT, "`eventId` of the envelope", required=False),
         Column(
             "replaced", pa.bool_(), "True where this line had been taken for the first and gave way to an earlier one"
         ),

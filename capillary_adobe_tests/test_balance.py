@@ -12,7 +12,7 @@ import pytest
 from capillary_adobe.adobe.hold import HELD
 from capillary_adobe.balance import UNREADABLE, Accounts, Balance
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.landing.store import LocalLandingStore
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.state import LandedObjects, State
 from capillary_adobe.tables import (
     ENRICHED_EVENTS,

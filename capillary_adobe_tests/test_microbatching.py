@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capillary_adobe.landing.store import LocalLandingStore, lane_of
 from capillary_adobe.microbatching import (
     LONGEST_PAUSE_MS,
     Cursor,
@@ -21,69 +18,8 @@ from capillary_adobe.microbatching import (
     out_of_range,
 )
 from capillary_adobe.settings import LandingSettings, Lane, load
-from capillary_adobe.state import WHOLE_DAY, LandedObjects, MicroBatch, MicroBatches, State
-
-DAY, NEXT_DAY = "2026-03-04", "2026-03-05"
-SWEEP_MS = 60_000
-
-
-def at(day: str, hour: int = 12) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC, hour=hour).timestamp() * 1000)
-
-
-class Bench:
-    """A landing store with its sensor; `tick` is what a sensor's evaluation does, `run` what its run does."""
-
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.store = LocalLandingStore(folder / "landing")
-        self.state = State(f"sqlite:///{folder}/state.db")
-        self.ledger = LandedObjects(self.state)
-        self.register = MicroBatches(self.state)
-        self.options = load(LandingSettings, **options)
-        self.first_day = date(2026, 1, 1)
-        self.now_ms = at(DAY)
-        self.cursor = Cursor()
-        self.read: list[str] = []
-        self.words = ""
-
-    def land(self, key: str, size: int = 10, age_ms: int = 10_000) -> str:
-        self.store.write(key, b"x" * size)
-        stored = (self.now_ms - age_ms) / 1000
-        os.utime(self.store.root / key, (stored, stored))
-        return key
-
-    def tick(self, lane: Lane = "live") -> MicroBatch | None:
-        batcher = MicroBatcher(self.store, self.ledger, self.register, self.options, self.first_day)
-        cursor = Cursor.parse(self.cursor.text())
-        proposal = batcher.propose(lane, cursor.lane(lane), self.now_ms)
-        self.cursor, self.words = cursor, proposal.words
-        return self.register.ask(proposal.batch) if proposal.batch else None
-
-    def take(self, batch: MicroBatch) -> list[str]:
-        listed = self.store.list(lane_of(batch.up_to_key), batch.day, batch.after_key)
-        in_range = (found for found in listed if found.key <= batch.up_to_key)
-        return [found.key for found in self.ledger.take(batch.day, batch.batch_id, in_range)]
-
-    def run(self, batch: MicroBatch | None) -> list[str]:
-        """Read the objects of a micro-batch and finish it."""
-        if batch is None:
-            return []
-        mine = self.take(batch)
-        ids = {one.key: one.object_id for one in self.ledger.take(batch.day, batch.batch_id, [])}
-        self.ledger.record_lines(batch.batch_id, {ids[key]: 1 for key in mine})
-        self.register.finish(batch.batch_id)
-        self.read += mine
-        return mine
-
-    def work(self, lane: Lane = "live", rounds: int = 50) -> list[list[str]]:
-        """Tick and run until a tick has nothing to ask for."""
-        runs: list[list[str]] = []
-        for _ in range(rounds):
-            batch = self.tick(lane)
-            if batch is None:
-                return runs
-            runs.append(self.run(batch))
-        raise AssertionError(f"still asking after {rounds} rounds: {self.words}")
+from capillary_adobe.state import WHOLE_DAY, MicroBatch
+from capillary_adobe_tests.batching import DAY, NEXT_DAY, SWEEP_MS, Bench, at, event
 
 
 @pytest.fixture
@@ -91,10 +27,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.state.engine.dispose()
-
-
-def event(name: str, day: str = DAY, hour: int = 0) -> str:
-    return f"events/{day}/{hour:02}/{name}.jsonl"
 
 
 def test_what_lies_behind_the_mark_is_asked_for_once(bench: Bench) -> None:
@@ -347,9 +279,47 @@ def test_waiting_counts_what_has_piled_up(bench: Bench) -> None:
     assert batcher.waiting("live", LaneCursor(DAY), most=3) == 3
 
 
+def aside(name: str, day: str = DAY, hour: int = 0) -> str:
+    return f"aside/{day}/{hour:02}/{name}.unreadable"
+
+
+def test_a_body_that_landed_aside_is_found_by_the_sweep_and_the_mark_stays(bench: Bench) -> None:
+    lines = bench.land(event("m"))
+    assert bench.work() == [[lines]]
+    body = bench.land(aside("n", hour=1))
+    assert bench.tick() is None, "the sweep has just been"
+    bench.now_ms += SWEEP_MS
+    assert bench.work() == [[body]]
+    assert bench.cursor.lane("live").after_key == lines
+
+
+def test_a_new_day_begins_with_what_lies_aside(bench: Bench) -> None:
+    keys = [bench.land(aside("a")), bench.land(event("a"))]
+    assert bench.work() == [keys]
+    assert bench.cursor.lane("live").after_key == keys[-1]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_bodies_that_land_aside_all_the_time_never_hold_up_the_lines(bench: Bench, *, begun: bool) -> None:
+    if begun:
+        bench.land(event("m"))
+        bench.work()
+    landed = []
+    for number in range(20):
+        # There is always one that its writer may still be busy with.
+        bench.now_ms += SWEEP_MS // 10
+        landed.append(bench.land(aside(f"{number:02}"), age_ms=500))
+        landed.append(bench.land(event(f"{number:02}")))
+        bench.work()
+        assert landed[-1] in bench.read or begun
+    bench.now_ms += SWEEP_MS
+    bench.work()
+    assert sorted(bench.read) == sorted({*landed, *([event("m")] if begun else [])})
+
+
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("land"), st.integers(0, 2), st.integers(0, 40)),
+        st.tuples(st.sampled_from(["land", "land aside"]), st.integers(0, 2), st.integers(0, 40)),
         st.tuples(st.sampled_from(["work", "tick", "later", "lose cursor", "whole day"]), st.just(0), st.just(0)),
     ),
     max_size=25,
@@ -367,6 +337,8 @@ def test_whatever_happens_every_object_is_read_exactly_once(
         match step:
             case "land":
                 landed.add(bench.land(event(f"{number:02}", f"2026-03-{2 + day:02}")))
+            case "land aside":
+                landed.add(bench.land(aside(f"{number:02}", f"2026-03-{2 + day:02}")))
             case "work":
                 bench.work()
             case "tick":

@@ -22,6 +22,7 @@ def aside(number: int, reason: str = "group") -> dict[str, object]:
         "part": 0,
         "event_name": "e",
         "event_key": None,
+        "event_id": None,
         "replaced": False,
     }
 

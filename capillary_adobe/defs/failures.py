@@ -11,14 +11,24 @@ from contextlib import contextmanager
 import dagster as dg
 
 from capillary_adobe.adobe import PermanentDeliveryError, TransientDeliveryError
-from capillary_adobe.lake import LakeError
-from capillary_adobe.landing import LandingError
+from capillary_adobe.capillary.api.client import CapillaryApiError, TransientCapillaryApiError
+from capillary_adobe.lake import LakeError, LakeUnavailable
+from capillary_adobe.landing import LandingError, LandingUnavailable
+from capillary_adobe.reconciling import ReconcileError
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import StateError
 from capillary_adobe.xdm.language.rule_model import MappingError
 
-_PERMANENT = (SettingsError, MappingError, LandingError, LakeError, PermanentDeliveryError)
-_TRANSIENT = (StateError, TransientDeliveryError)
+_PERMANENT = (
+    SettingsError,
+    MappingError,
+    LandingError,
+    LakeError,
+    PermanentDeliveryError,
+    CapillaryApiError,
+    ReconcileError,
+)
+_TRANSIENT = (StateError, LakeUnavailable, LandingUnavailable, TransientDeliveryError, TransientCapillaryApiError)
 
 
 @contextmanager
@@ -26,7 +36,7 @@ def told_plainly() -> Iterator[None]:
     """Raise domain errors as `dg.Failure`; a permanent one forbids retries, which would only repeat it."""
     try:
         yield
-    except _PERMANENT as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     except _TRANSIENT as error:
         raise dg.Failure(description=str(error), allow_retries=True) from error
+    except _PERMANENT as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -6,7 +6,10 @@ the objects themselves.
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 
 from capillary_adobe.adobe import Delivery
 from capillary_adobe.adobe.batch_lane import BatchLane
@@ -16,22 +19,55 @@ from capillary_adobe.adobe.schema_registry import SchemaRegistry
 from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.adobe.verdict import VerdictReader
 from capillary_adobe.lake import Lake
-from capillary_adobe.landing import LandingStore, open_landing_store
-from capillary_adobe.settings import AdobeSettings, StorageSettings, VerdictSettings, load
+from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
+from capillary_adobe.object_store import ObjectStoreError, is_s3, s3_client
+from capillary_adobe.settings import AdobeSettings, S3Settings, StorageSettings, VerdictSettings, load
 from capillary_adobe.state import State
 
 _SHORT_TIMEOUT_SECONDS = 10.0
 _SHORT_BUDGET_SECONDS = 2.0
 
 
+class ObjectStoreResource(S3Resource):
+    """S3, for whatever is asked for under an `s3://` address; what is set here replaces the `AWS_*` variables."""
+
+    def get_client(self) -> Any:
+        """The client, addressing buckets as the store wants it, which dagster-aws's own leaves to chance.
+
+        Raises:
+            ObjectStoreError: the profile or the region is unusable.
+        """
+        given = {"endpoint_url": self.endpoint_url, "region": self.region_name}
+        return s3_client(
+            settings=load(S3Settings, **{name: value for name, value in given.items() if value is not None}),
+            attempts=self.max_attempts,
+            unsigned=self.use_unsigned_session,
+            use_ssl=self.use_ssl,
+            verify=self.verify,
+            profile_name=self.profile_name,
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+        )
+
+
 class LandingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """The landing store; `url` replaces `LANDING_URL`."""
+    """The landing store; `url` replaces `LANDING_URL`, and `s3` reaches it where it is in a bucket."""
 
     url: str | None = None
+    s3: S3Resource
 
     def open(self) -> LandingStore:
-        """The open store."""
-        return open_landing_store(self.url or load(StorageSettings).landing_url)
+        """The open store.
+
+        Raises:
+            LandingError: the address is of a kind that is not supported, or S3 cannot be used as the environment says.
+        """
+        url = self.url or load(StorageSettings).landing_url
+        try:
+            return open_landing_store(url, self.s3.get_client() if is_s3(url) else None)
+        except ObjectStoreError as error:
+            raise LandingError(str(error)) from error
 
 
 class LakeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -89,8 +125,10 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
 
 def default_resources() -> dict[str, dg.ConfigurableResource]:  # pyright: ignore[reportMissingTypeArgument]
     """Every resource, reading its address from the settings when used."""
+    s3 = ObjectStoreResource()
     return {
-        "landing": LandingResource(),
+        "s3": s3,
+        "landing": LandingResource(s3=s3),
         "lake": LakeResource(),
         "state": StateResource(),
         "adobe": AdobeResource(),

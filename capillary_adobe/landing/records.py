@@ -1,7 +1,7 @@
 """From the bytes of a landed object to its records: one JSON value each, or the reason why there is none.
 
-Belongs here: compression, byte-order marks, line ends, arrays, values without line breaks, values over several lines.
-Does not belong here: what a value means (`capillary`).
+Belongs here: compression, byte-order marks, line ends, arrays, values without line breaks, values over several lines,
+objects that are one body. Does not belong here: what a value means (`capillary`).
 
 Every byte that is neither white space nor what stands between values (commas, the brackets of an array) ends up in
 exactly one record, readable or not: that is what makes a day's balance provable. Memory is bounded by
@@ -10,13 +10,14 @@ exactly one record, readable or not: that is what makes a day's balance provable
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import orjson
@@ -61,6 +62,58 @@ def read_records(stream: BinaryIO) -> Iterator[Record]:
             yield Record(line.number, line.part, line.text, value, None)
     if chunks.damaged:
         yield Record(lines.number + 1, 0, b"", None, "object_damaged")
+
+
+def read_whole(stream: BinaryIO) -> Iterator[Record]:
+    """Yield the record of an object that is one body, compressed or not: the elements of an array, else exactly one.
+
+    A body is never torn: what is no single value stays together with its reason, an empty body among them. Problems as in
+    `read_records`.
+    """
+    raw = b"".join(_up_to_limit(iter(lambda: stream.read(CHUNK_BYTES), b"")))
+    chunks = _Chunks(io.BytesIO(raw))
+    text = b"".join(_up_to_limit(chunks))
+    if max(len(raw), len(text)) > MAX_RECORD_BYTES:
+        yield Record(1, 0, text, None, "record_too_large")
+    elif chunks.damaged:
+        yield Record(1, 0, text or raw, None, "object_damaged")
+    else:
+        yield from _one_body(text)
+
+
+def _up_to_limit(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces until they are more than one record may have."""
+    size = 0
+    for piece in pieces:
+        yield piece
+        size += len(piece)
+        if size > MAX_RECORD_BYTES:
+            return
+
+
+def _one_body(text: bytes) -> Iterator[Record]:
+    bare = text.removeprefix(_BOM).strip(_BLANK)
+    try:
+        value = orjson.loads(bare)
+    except orjson.JSONDecodeError:
+        value = _lone_value(bare.decode("utf-8", "surrogateescape"))
+    else:
+        if type(value) is not list:
+            yield Record(1, 0, text, value, None)
+            return
+    if type(value) is list:
+        yield from _elements(1, 0, value)
+    elif value is None:
+        yield _unread(1, 0, text.decode("utf-8", "surrogateescape"))
+    else:
+        for record in _elements(1, 0, [value]):
+            yield record._replace(text=text)
+
+
+def _lone_value(text: str) -> Any | None:
+    """The one object or array of a text that the stricter parser refused, or None where there is not exactly one."""
+    found = list(islice(_values(text), 2))
+    return found[0][0] if len(found) == 1 and _behind_gap(text, found[0][1]) == len(text) else None
 
 
 class _Chunks:

@@ -1,28 +1,29 @@
-"""Landing stores: list the keys of a day after a key, open an object, write one atomically; nothing else is recorded.
+"""Landing stores: what the road needs of one, and the keys under which objects lie.
 
-Belongs here: the interface and the local folder. Does not belong here: reading the content (`records.py`).
+Belongs here: the interface, keys, lanes and days, what a listing leaves out. Does not belong here: the stores themselves
+(`local_store.py`, `s3_store.py`) and reading the content (`records.py`, `whole.py`).
 
-A key is `<lane folder>/<YYYY-MM-DD>/<HH>/<name>`; the lane folder is `events` for the live lane and `history` for the
-history lane, whose objects may lie directly under their day. Keys of one day sort by arrival.
+A key is `<folder>/<YYYY-MM-DD>/<HH>/<name>`. The live lane has two folders: `events` for lines as received, `aside` for
+bodies that could not be lines, one an object. The history lane has `history`, whose objects may lie directly under their
+day. Keys of one day and folder sort by arrival.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from capillary_adobe.settings import Lane
 
-LANE_FOLDERS: dict[Lane, str] = {"live": "events", "history": "history"}
+EVENTS: Final = "events"
+ASIDE: Final = "aside"
+HISTORY: Final = "history"
+# In the order of their keys: a listing of a lane is the listings of its folders, one behind the other.
+LANE_FOLDERS: Final[dict[Lane, tuple[str, ...]]] = {"live": (ASIDE, EVENTS), "history": (HISTORY,)}
 _KEY_TIME = re.compile(r"[^/]+/(\d{4}-\d{2}-\d{2})/(?:([01]\d|2[0-3])/)?")
 
 
@@ -30,7 +31,8 @@ class LandingError(Exception):
     """The landing store cannot be read or written; the text names the place and the cure."""
 
 
-_LOG = logging.getLogger(__name__)
+class LandingUnavailable(LandingError):
+    """The store did not answer, or asked for patience: the same call may succeed a little later."""
 
 
 @dataclass(frozen=True, order=True)
@@ -43,149 +45,78 @@ class LandedObject:
 
 
 class LandingStore(Protocol):
-    """What the road needs of a landing store."""
+    """What the road needs of a landing store; each call raises `LandingError` where the store fails."""
 
     def days(self, lane: Lane) -> list[str]:
         """Days with a folder in the lane, in order."""
         ...
 
     def list(self, lane: Lane, day: str, after: str = "") -> Iterator[LandedObject]:
-        """Objects of a day whose key sorts after `after`, in key order."""
+        """Objects of a day whose key sorts after `after`, in key order over all folders of the lane."""
         ...
 
     def open(self, key: str) -> BinaryIO:
         """The bytes of an object as stored."""
         ...
 
+    def staged(self, keys: Iterable[str]) -> Iterator[tuple[str, BinaryIO]]:
+        """Objects opened one by one in the order given; a stream is closed when the next one is asked for."""
+        ...
+
     def write(self, key: str, data: bytes) -> None:
-        """Store an object so that a reader sees all of it or nothing."""
+        """Store an object so that a reader sees all of it or nothing.
+
+        An object that is there already with these bytes counts as written. One with others stays as it is, and that is an
+        error, where the store can refuse to replace.
+        """
         ...
 
 
 def lane_of(key: str) -> Lane:
     """The lane a key belongs to."""
-    return "history" if key.startswith(f"{LANE_FOLDERS['history']}/") else "live"
+    return "history" if key.startswith(f"{HISTORY}/") else "live"
 
 
-def open_landing_store(url: str) -> LandingStore:
-    """The store behind `LANDING_URL`.
-
-    Raises:
-        LandingError: the address is of a kind that is not supported.
-    """
-    if "://" in url:
-        raise LandingError(f"LANDING_URL={url} is not supported: give the path of a local folder.")
-    return LocalLandingStore(Path(url))
+def folder_of(key: str) -> str:
+    """The folder of the store a key lies in, such as `events`."""
+    return key.partition("/")[0]
 
 
-@dataclass(frozen=True)
-class LocalLandingStore:
-    """A folder on a local disk."""
-
-    root: Path
-
-    def days(self, lane: Lane) -> list[str]:
-        """Days with a folder in the lane, in order."""
-        folder = self.root / LANE_FOLDERS[lane]
-        return sorted(name for name in _names(folder) if _is_day(name))
-
-    def list(self, lane: Lane, day: str, after: str = "") -> Iterator[LandedObject]:
-        """Objects of a day whose key sorts after `after`, in key order."""
-        yield from self._walk(f"{LANE_FOLDERS[lane]}/{day}", after)
-
-    def _walk(self, prefix: str, after: str) -> Iterator[LandedObject]:
-        folder = self.root / prefix
-        # A folder sorts among files as if its name ended in the slash that its keys carry.
-        with _scan(folder) as entries:
-            found = sorted(
-                (entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in entries if _named(entry)
-            )
-        for name, entry in found:
-            key = f"{prefix}/{name}"
-            # Writers hide what is not complete behind a dot, an underscore or a .tmp ending.
-            if name[0] in "._" or entry.name.endswith(".tmp"):
-                continue
-            if name.endswith("/"):
-                if not after or key + "\U0010ffff" > after:
-                    yield from self._walk(key.rstrip("/"), after)
-            elif key > after:
-                try:
-                    state = entry.stat()
-                except FileNotFoundError:
-                    # Renamed since the folder was read, or a link that leads nowhere.
-                    continue
-                yield LandedObject(key, state.st_size, state.st_mtime_ns // 1_000_000)
-
-    def open(self, key: str) -> BinaryIO:
-        """The bytes of an object as stored.
-
-        Raises:
-            LandingError: the object is gone or unreadable.
-        """
-        try:
-            return (self.root / key).open("rb")
-        except OSError as error:
-            raise LandingError(
-                f"The landed object {key} cannot be read ({error.strerror}). Landed objects must stay until their day is "
-                "delivered; put it back or give the user that runs Dagster the right to read it."
-            ) from error
-
-    def write(self, key: str, data: bytes) -> None:
-        """Store an object so that a reader sees all of it or nothing.
-
-        Raises:
-            LandingError: the folder cannot be written.
-        """
-        target = self.root / key
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as hidden:
-                whole = Path(hidden) / "object.tmp"
-                with whole.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                whole.replace(target)
-        except OSError as error:
-            raise LandingError(
-                f"LANDING_URL={self.root} cannot be written ({error.strerror}). Check that the folder exists, belongs to "
-                "the user and has free space."
-            ) from error
+def is_aside(key: str) -> bool:
+    """Whether the object is one body, kept as it was received."""
+    return folder_of(key) == ASIDE
 
 
-def _named(entry: os.DirEntry[str]) -> bool:
-    """Whether the name can be a key; one that is no UTF-8 could be noted in no table and would stop every tick."""
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        _LOG.warning("An object under %s is left out: its name is no UTF-8. Rename it.", Path(entry.path).parent)
-        return False
-    return True
+def landed_key(folder: str, moment_ms: int, name: str) -> str:
+    """The key of an object that becomes visible at a moment, epoch ms: `events/2026-11-26/02/<name>`."""
+    moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
+    return f"{folder}/{moment:%Y-%m-%d}/{moment:%H}/{name}"
 
 
-def _scan(folder: Path) -> AbstractContextManager[Iterable[os.DirEntry[str]]]:
-    try:
-        return os.scandir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        # A folder that does not exist lists as empty: nothing has landed there yet.
-        return nullcontext(())
-    except OSError as error:
-        raise LandingError(
-            f"The landing folder {folder} cannot be listed ({error.strerror}). Give the user that runs Dagster the right "
-            "to read it."
-        ) from error
+def is_hidden(name: str) -> bool:
+    """Whether an object or folder of this name is left out: writers hide so what is not complete."""
+    return name.startswith((".", "_")) or name.endswith(".tmp")
 
 
-def _is_day(name: str) -> bool:
+def is_day(name: str) -> bool:
+    """Whether a folder's name is a day that exists, as `2026-11-26`."""
     try:
         return date.fromisoformat(name).isoformat() == name
     except ValueError:
         return False
 
 
-def _names(folder: Path) -> list[str]:
-    with _scan(folder) as entries:
-        return [entry.name for entry in entries]
+def may_hold(folder: str, after: str) -> bool:
+    """Whether a folder, its name ending in a slash, can hold keys that sort after another."""
+    return folder > after or after.startswith(folder)
+
+
+def taken_error(place: str, key: str) -> LandingError:
+    """What to say where another object lies under a key that was to be written."""
+    return LandingError(
+        f"{place} holds another object under {key}, which stays as it is. Landed objects are never changed: give the new one "
+        "another name, or move the old one away if nothing has read it."
+    )
 
 
 @cache
@@ -195,7 +126,7 @@ def latest_event_ms(key: str) -> int:
     Taken from the key and not from a clock, so that a rebuilt partition judges its events as the first run did.
     """
     match = _KEY_TIME.match(key)
-    if match is None or not _is_day(match[1]):
+    if match is None or not is_day(match[1]):
         raise LandingError(f"The key {key} names no day: objects lie under <lane>/<YYYY-MM-DD>/.")
     day, hour = match.groups()
     start = datetime.fromisoformat(day).replace(tzinfo=UTC)

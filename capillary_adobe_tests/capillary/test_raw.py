@@ -13,6 +13,7 @@ import pytest
 
 from capillary_adobe.demo.traffic import Broken, broken_line, day_of_events, write_day
 from capillary_adobe.lake import Slice
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.landing.records import CHUNK_BYTES, MAX_RECORD_BYTES
 from capillary_adobe.reasons import IGNORED_REASONS, RAW_REASONS
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, SET_ASIDE
@@ -172,6 +173,7 @@ def test_what_is_not_delivered_is_set_aside_with_its_reason(road: Road, flat: An
             "part": 0,
             "event_name": flat["eventName"],
             "event_key": None,
+            "event_id": flat["eventId"],
             "replaced": False,
         }
     ]
@@ -343,7 +345,7 @@ def test_a_micro_batch_without_objects_writes_nothing(road: Road) -> None:
 
 
 def test_a_demo_day_balances_and_keeps_what_the_demo_made(road: Road, tmp_path: Path) -> None:
-    written = write_day(tmp_path / "landing", date.fromisoformat(DAY), 3000, seed=3)
+    written = write_day(LocalLandingStore(tmp_path / "landing"), date.fromisoformat(DAY), 3000, seed=3)
     counts = road.run()
     assert counts.objects == written.objects
     assert counts.lines == written.lines == 3000

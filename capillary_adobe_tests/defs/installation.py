@@ -18,9 +18,15 @@ import requests
 from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.resources import (
+    AdobeResource,
+    LakeResource,
+    LandingResource,
+    ObjectStoreResource,
+    StateResource,
+)
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.landing.store import LocalLandingStore
+from capillary_adobe.landing import open_landing_store
 from capillary_adobe.state import State
 from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, Table
 
@@ -29,25 +35,30 @@ STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
 
 @dataclass
 class Installation:
-    """Folders of one installation and the doors to them; `name` keeps several on one landing store apart."""
+    """Folders of one installation and the doors to them; an address takes the place of a folder."""
 
     root: Path
     landing_root: Path
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
     adobe: AdobeResource = field(default_factory=AdobeResource)
+    landing_url: str = ""
+    lake_url: str = ""
 
     def __post_init__(self) -> None:
-        self.store = LocalLandingStore(self.landing_root)
-        self.lake = Lake(str(self.root / "lake"))
-        self.state = State(f"sqlite:///{self.root / 'state.db'}")
+        self.landing_url = self.landing_url or str(self.landing_root)
+        self.lake_url = self.lake_url or str(self.root / "lake")
+        self.state_url = f"sqlite:///{self.root / 'state.db'}"
+        self.store = open_landing_store(self.landing_url)
+        self.lake = Lake(self.lake_url)
+        self.state = State(self.state_url)
 
     @property
     def resources(self) -> dict[str, Any]:
         """Resources bound to these folders."""
         return {
-            "landing": LandingResource(url=str(self.landing_root)),
-            "lake": LakeResource(url=self.lake.url),
-            "state": StateResource(url=f"sqlite:///{self.root / 'state.db'}"),
+            "landing": LandingResource(s3=ObjectStoreResource(), url=self.landing_url),
+            "lake": LakeResource(url=self.lake_url),
+            "state": StateResource(url=self.state_url),
             "adobe": self.adobe,
         }
 

@@ -13,11 +13,12 @@ def landing_spec() -> dg.AssetSpec:
     return dg.AssetSpec(
         LANDING,
         group_name="landing",
-        kinds={"json", "file"},
+        kinds={"json", "file", "s3"},
         owners=["team:data"],
         description=(
-            "Objects of Capillary events as received, under `events/<day>/<hour>/` (webhook) and `history/<day>/` "
-            "(exports). They are never changed. Each observation tells what the sensor saw. Nothing to press here: if "
+            "Objects of Capillary events as received, in a folder or in a bucket of S3: under `events/<day>/<hour>/` "
+            "(webhook), `aside/<day>/<hour>/` (bodies that could not be lines, one an object) and `history/<day>/` (exports). "
+            "They are never changed. Each observation tells what the sensor saw. Nothing to press here: if "
             "observations stop, look at the sensor `landing_sensor` and at whatever writes to LANDING_URL."
         ),
     )
