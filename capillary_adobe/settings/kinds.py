@@ -63,6 +63,16 @@ def _path(value: str) -> str:
     return value
 
 
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.scheme not in ({"http", "https"} if here else {"https"}):
+        raise ValueError("give an address that begins with https://, such as https://events.example.com/events")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError("give an address without user, query or fragment; the secret goes in the header")
+    return value
+
+
 def _secret(value: SecretStr) -> SecretStr:
     return SecretStr(_not_blank(value.get_secret_value()))
 
@@ -75,5 +85,6 @@ Text = Annotated[str, AfterValidator(_not_blank)]
 Name = Annotated[str, AfterValidator(_name)]
 HeaderName = Annotated[str, AfterValidator(_header)]
 UrlPath = Annotated[str, AfterValidator(_path)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]

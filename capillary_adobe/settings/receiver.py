@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from capillary_adobe.settings.kinds import HeaderName, Secret, Text, UrlPath
 from capillary_adobe.settings.source import environment
+
+_PAGES = ("/healthz", "/readyz", "/metrics")
 
 
 class ReceiverSettings(BaseSettings):
@@ -83,10 +85,35 @@ class ReceiverSettings(BaseSettings):
         default=20.0, gt=0, description="Longest wait for requests under way when it is stopped."
     )
 
+    @field_validator("refused_status", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        # The environment holds texts, which are none of the numbers.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+    @field_validator("path")
+    @classmethod
+    def _own(cls, value: str) -> str:
+        if value in _PAGES:
+            raise ValueError(f"{value} is a page of the receiver's own; give another path, such as /events")
+        return value
+
+    @field_validator("secret", "previous_secret")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        # Whoever sends anything else in a header sends it in an encoding that nobody has agreed upon.
+        if value is not None and not all(" " <= character <= "~" for character in value.get_secret_value()):
+            raise ValueError("give letters, digits and signs of ASCII on one line")
+        return value
+
     @model_validator(mode="after")
     def _whole(self) -> ReceiverSettings:
         if (self.hmac_header is None) != (self.hmac_secret is None):
             raise ValueError("RECEIVE_HMAC_HEADER and RECEIVE_HMAC_SECRET belong together; set both, or none")
         if (self.certificate_header is None) != (self.certificates is None):
             raise ValueError("RECEIVE_CERTIFICATE_HEADER and RECEIVE_CERTIFICATES belong together; set both, or none")
+        if self.certificates is not None and not self.certificates.strip("; "):
+            raise ValueError("RECEIVE_CERTIFICATES names no certificate; give the values, separated by semicolons")
+        if self.queue_bytes < self.max_body_bytes:
+            raise ValueError("RECEIVE_QUEUE_BYTES is less than RECEIVE_MAX_BODY_BYTES: such a body would never land")
         return self
