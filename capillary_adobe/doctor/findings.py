@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from capillary_adobe.adobe import DeliveryError
+from capillary_adobe.capillary.api.client import CapillaryApiError
 from capillary_adobe.lake import LakeError
 from capillary_adobe.landing import LandingError
+from capillary_adobe.object_store import ObjectStoreError
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import StateError
 from capillary_adobe.xdm.language.rule_model import MappingError
@@ -27,7 +29,15 @@ LOCAL_SECONDS: Final = 30.0
 
 _CUT: Final = "***"
 _PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
-_PLAIN_ERRORS = (StateError, LakeError, LandingError, MappingError, DeliveryError)
+_PLAIN_ERRORS = (
+    StateError,
+    LakeError,
+    LandingError,
+    ObjectStoreError,
+    MappingError,
+    DeliveryError,
+    CapillaryApiError,
+)
 
 
 class Outcome(StrEnum):

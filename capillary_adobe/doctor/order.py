@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from capillary_adobe.doctor import installation, storage
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.aep_objects import AepObjects
-from capillary_adobe.doctor.capillary_api import capillary_api
+from capillary_adobe.doctor.capillary_api import capillary_api, webhook
 from capillary_adobe.doctor.findings import LOCAL_SECONDS, Check, Finding, examine
+from capillary_adobe.doctor.receiver import receiver
 from capillary_adobe.settings import every_class, given
 
 
@@ -27,6 +28,7 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         Check("variables", installation.variables),
         Check("mapping", installation.mapping, seconds=LOCAL_SECONDS),
         Check("landing", storage.landing),
+        Check("receiver", receiver),
         Check("lake", storage.lake),
         Check("disk", storage.disk),
         Check("state", storage.state),
@@ -34,6 +36,7 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         *asked.checks(),
         *AepObjects(asked).checks(),
         Check("capillary api", capillary_api, outside=True),
+        Check("webhook", webhook, outside=True),
     ]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
@@ -16,10 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capillary_adobe.emulators.faults import Fault, Faults, Hit
-from capillary_adobe.emulators.ims import Tokens
 from capillary_adobe.emulators.wire import bearer_token, drain
 
-_PREFIXES = ("/ims/", "/collection/", "/data/")
 _HIT = "capillary_adobe.hit"
 _PIECES = 20
 _PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Please sign in</h1></body></html>"
@@ -31,24 +30,41 @@ def hit_of(request: Request, *kinds: str) -> Hit | None:
     return hit if hit is not None and hit.fault.kind in kinds else None
 
 
-class FaultLayer:
-    """Only what AEP itself offers can fail; the emulator's own addresses never do.
+class Revocable(Protocol):
+    """Tokens that can be made invalid."""
 
-    `answers` holds for each of the prefixes the count of its answers.
+    def revoke(self, token: str) -> None:
+        """Take this one no longer."""
+
+
+class FaultLayer:
+    """Only what the emulated service itself offers can fail; the emulator's own addresses never do.
+
+    `answers` holds for each prefix of the service's paths the count of its answers; `token_of` finds the token of a
+    request.
     """
 
-    def __init__(self, app: ASGIApp, faults: Faults, tokens: Tokens, answers: dict[str, Counter[int]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        faults: Faults,
+        tokens: Revocable,
+        answers: dict[str, Counter[int]],
+        token_of: Callable[[Headers], str] = bearer_token,
+    ) -> None:
         self._app = app
         self._faults = faults
         self._tokens = tokens
         self._answers = answers
+        self._prefixes = tuple(answers)
+        self._token_of = token_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, through whatever hits it."""
-        if scope["type"] != "http" or not scope["path"].startswith(_PREFIXES):
+        if scope["type"] != "http" or not scope["path"].startswith(self._prefixes):
             await self._app(scope, receive, send)
             return
-        token = bearer_token(Headers(scope=scope))
+        token = self._token_of(Headers(scope=scope))
         last: Hit | None = None
         pause = 0.0
         for hit in self._faults.on(scope["method"], scope["path"], has_token=bool(token)):
@@ -87,7 +103,7 @@ class FaultLayer:
         except ClientDisconnect:
             return
         response = HTMLResponse(_PAGE) if fault.kind == "html" else _answer(fault)
-        prefix = next(prefix for prefix in _PREFIXES if scope["path"].startswith(prefix))
+        prefix = next(prefix for prefix in self._prefixes if scope["path"].startswith(prefix))
         self._answers[prefix][response.status_code] += 1
         await response(scope, receive, send)
 

@@ -18,7 +18,12 @@ from capillary_adobe.settings.adobe import (
     TenantSettings,
     VerdictSettings,
 )
-from capillary_adobe.settings.capillary import CapillaryApiSettings, CapillarySettings
+from capillary_adobe.settings.capillary import (
+    CapillaryApiSettings,
+    CapillaryLogSettings,
+    CapillarySettings,
+    WebhookSettings,
+)
 from capillary_adobe.settings.judging import MappingSettings, Thresholds
 from capillary_adobe.settings.reading import (
     SettingsError,
@@ -36,6 +41,7 @@ __all__ = [
     "RECORDED",
     "AdobeSettings",
     "CapillaryApiSettings",
+    "CapillaryLogSettings",
     "CapillarySettings",
     "CredentialSettings",
     "HistorySettings",
@@ -51,6 +57,7 @@ __all__ = [
     "TenantSettings",
     "Thresholds",
     "VerdictSettings",
+    "WebhookSettings",
     "every_class",
     "given",
     "load",

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import Currency, Host, Secret, Text, Zone
+from capillary_adobe.settings.kinds import Currency, Host, Secret, Text, WebhookUrl, Zone
 from capillary_adobe.settings.source import environment
 
 
@@ -42,7 +42,7 @@ class CapillarySettings(BaseSettings):
 
 
 class CapillaryApiSettings(BaseSettings):
-    """Access to Capillary's own API, for `capillary-adobe doctor`; without these nothing is asked of Capillary."""
+    """Access to Capillary's own API; without these nothing is asked of Capillary."""
 
     model_config = environment("CAPILLARY_API_")
 
@@ -51,3 +51,50 @@ class CapillaryApiSettings(BaseSettings):
     )
     key: Text | None = Field(default=None, description="Key of the API client.")
     secret: Secret | None = Field(default=None, description="Secret of that client.")
+    timeout_seconds: float = Field(default=20.0, gt=0, description="Longest wait for one answer of Capillary's.")
+    retry_seconds: float = Field(
+        default=60.0, ge=0, description="How long one call is repeated that fails for the moment; 0 tries once."
+    )
+
+
+class WebhookSettings(BaseSettings):
+    """The webhook that `capillary-adobe subscribe` keeps at Capillary; its header and secret are the receiver's."""
+
+    model_config = environment("CAPILLARY_WEBHOOK_")
+
+    name: Text = Field(
+        default="capillary-adobe",
+        description="Name of the webhook, by which it is found again; unique within the cluster, and fixed once it is made.",
+    )
+    url: WebhookUrl | None = Field(
+        default=None, description="Address of the receiver as Capillary reaches it; https, but for this machine."
+    )
+    events: Text | None = Field(
+        default=None,
+        description="Names of the events, separated by commas; without it, every one that the mapping uses.",
+    )
+    connections: int = Field(default=10, ge=1, description="Requests that Capillary may make at the same time.")
+    till: bool = Field(default=True, description="Let Capillary add the till's name and code.")
+    store: bool = Field(default=True, description="Let Capillary add the store's name and code.")
+    identifiers: str = Field(
+        default="Instore",
+        description="Sources whose identifiers Capillary adds, separated by commas; empty for none.",
+    )
+    child_orgs: bool = Field(default=False, description="Events of connected organisations below this one, too.")
+
+
+class CapillaryLogSettings(BaseSettings):
+    """How Capillary's delivery log is read and compared with what landed."""
+
+    model_config = environment("CAPILLARY_LOG_")
+
+    consumer_group_id: Text | None = Field(
+        default=None,
+        description="Consumer group of our webhook; without it, that of the webhook that `capillary-adobe subscribe` keeps.",
+    )
+    page_rows: int = Field(
+        default=1000, ge=1, description="Rows asked for at once; an answer with as many is asked for again in halves."
+    )
+    settle_minutes: float = Field(
+        default=15.0, ge=0, description="Time after which an event that Capillary delivered must have landed."
+    )

@@ -16,8 +16,9 @@ from capillary_adobe.cli import main
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.demo.traffic import Written, write_day
 from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.landing.local_store import LocalLandingStore
 
-OURS = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "STATE_")
+OURS = ("ADOBE_", "AWS_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "RECEIVE_", "STATE_")
 Call = Callable[..., Result]
 
 
@@ -64,7 +65,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeliveredDay
     folder = tmp_path_factory.mktemp("delivered")
     # One day for ever: on some a repeat is of a group's event, which is ignored before it is known for a repeat.
     day = date(2026, 11, 19)
-    written = write_day(folder / "landing", day, 600)
+    written = write_day(LocalLandingStore(folder / "landing"), day, 600)
     with RunningEmulator(folder / "aep") as emulator, pytest.MonkeyPatch.context() as environment:
         settings = {**emulator.environment, **storage(folder), "CAPILLARY_CURRENCY": "INR"}
         for name, value in settings.items():

@@ -1,33 +1,31 @@
-"""The look at Capillary's API, against a server that answers as the documentation of the token call says."""
+"""The looks at Capillary's API, against the emulator."""
 
 from __future__ import annotations
 
-import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from collections.abc import Iterator
+from pathlib import Path
 
-from capillary_adobe.doctor.capillary_api import judge_token
-from capillary_adobe.emulators.running import BackgroundServer
+import pytest
+
+from capillary_adobe.emulators.capillary.app import Behaviour, RunningCapillary
 from capillary_adobe_tests.doctor.conftest import Examine, told
 
 
-async def token(request: Request) -> Response:
-    asked = await request.json()
-    if asked != {"key": "client", "secret": "right-secret"}:
-        return JSONResponse({"data": None, "errors": [{"code": 401}]}, 401)
-    return JSONResponse({"data": {"accessToken": "jwt-of-the-client", "ttlSeconds": 300}, "errors": []})
+@pytest.fixture
+def capillary(tmp_path: Path) -> Iterator[RunningCapillary]:
+    with RunningCapillary(tmp_path / "capillary", Behaviour(token_seconds=300)) as one:
+        yield one
 
 
-def test_the_client_gets_a_token_or_is_refused(look: Examine) -> None:
-    app = Starlette(routes=[Route("/v3/oauth/token/generate", token, methods=["POST"])])
-    with BackgroundServer(app) as server:
-        settings = {"CAPILLARY_API_URL": server.base_url, "CAPILLARY_API_KEY": "client"}
-        found = look(**settings, CAPILLARY_API_SECRET="right-secret")
-        assert told(found, "capillary api") == "ok: Capillary gives a token, good for 300 seconds. "
-        found = look(**settings, CAPILLARY_API_SECRET="wrong-secret")
-        assert told(found, "capillary api").startswith("fail: Capillary refuses the API client (status 401).")
+def test_the_client_gets_a_token_or_is_refused(look: Examine, capillary: RunningCapillary) -> None:
+    found = look(**capillary.environment)
+    assert told(found, "capillary api") == "ok: Capillary gives a token, good for 300 seconds. "
+    assert told(found, "webhook").startswith("skipped: Not set up (CAPILLARY_WEBHOOK_URL")
+    found = look(**capillary.environment | {"CAPILLARY_API_SECRET": "wrong-secret"})
+    assert told(found, "capillary api") == (
+        "fail: Capillary refuses the API client (status 401). Check CAPILLARY_API_KEY and CAPILLARY_API_SECRET, and that "
+        "the client is active."
+    )
 
 
 def test_a_client_that_is_half_set_or_a_host_that_is_down(look: Examine) -> None:
@@ -36,15 +34,25 @@ def test_a_client_that_is_half_set_or_a_host_that_is_down(look: Examine) -> None
     assert "does not answer (ConnectionError)" in told(down, "capillary api")
 
 
-@pytest.mark.parametrize(
-    ("status", "content", "outcome"),
-    [
-        (200, b'{"data": {"accessToken": "x"}}', "ok"),
-        (200, b'{"data": null, "errors": [{}]}', "fail"),
-        (200, b"<html>", "fail"),
-        (500, b"", "fail"),
-        (403, b"{}", "fail"),
-    ],
-)
-def test_answers_of_the_token_call(status: int, content: bytes, outcome: str) -> None:
-    assert judge_token(status, content).outcome == outcome
+def test_the_webhook_is_held_against_the_settings(look: Examine, capillary: RunningCapillary) -> None:
+    url = "https://events.example.com/events"
+    settings = {**capillary.environment, "CAPILLARY_WEBHOOK_URL": url, "CAPILLARY_WEBHOOK_EVENTS": "pointsIssued"}
+    assert told(look(**settings), "webhook").startswith("fail: RECEIVE_SECRET is missing. Set it")
+
+    settings["RECEIVE_SECRET"] = "hush-hush-hush"
+    assert told(look(**settings), "webhook").startswith("warn: Capillary has no webhook capillary-adobe. Run")
+
+    capillary.subscribe(
+        name="capillary-adobe",
+        webHookUrl=url,
+        maxAllowedConnections=10,
+        webHookHeaders={"Authorization": "hush-hush-hush", "Content-Type": "application/json"},
+        customerIdentifiersToBeEnriched=["Instore"],
+        tillDetailsEnrichmentEnabled=True,
+        storeDetailsEnrichmentEnabled=True,
+    )
+    assert told(look(**settings), "webhook") == "ok: The webhook capillary-adobe is as it should be; event types: 1. "
+    differs = told(look(**settings | {"CAPILLARY_WEBHOOK_CONNECTIONS": "3"}), "webhook")
+    assert differs.startswith("warn: The webhook capillary-adobe differs: maxAllowedConnections.")
+    blocked = told(look(**settings | {"CAPILLARY_WEBHOOK_NAME": "second"}), "webhook")
+    assert blocked.startswith("fail: The webhook cannot be as the settings describe it. Another webhook posts")
