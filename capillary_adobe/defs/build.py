@@ -21,7 +21,10 @@ from capillary_adobe.defs.assets import (
     landing_spec,
 )
 from capillary_adobe.defs.assets.aep_verdict import GROUP
+from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
+from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
 from capillary_adobe.defs.partitions import landing_days
+from capillary_adobe.defs.reconcile_schedule import build_reconcile_schedule
 from capillary_adobe.defs.resources import default_resources
 from capillary_adobe.defs.schema_sensor import build_schema_sensor
 from capillary_adobe.defs.schema_watch import GROUP as SCHEMA_GROUP
@@ -37,6 +40,7 @@ VERDICT_JOB = "read_verdict"
 SCHEMA_JOB = "revalidate_sample"
 REPLAY_JOB = "replay_cause"
 SETUP_JOB = "adobe_setup"
+RECONCILE_JOB = "reconcile_day"
 REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
 
@@ -85,9 +89,24 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             "until AEP's inlet knows the new dataflows. The command is `capillary-adobe setup`."
         ),
     )
+    reconciliation = dg.define_asset_job(
+        RECONCILE_JOB,
+        selection=dg.AssetSelection.groups(SOURCE_GROUP),
+        description=(
+            "Hold what Capillary says it sent on a day against what landed; started by reconcile_yesterday. It only reads."
+        ),
+    )
     return dg.Definitions(
-        assets=[landing_spec(), *road, build_aep_verdict(), build_schema_conformance(), build_adobe_environment()],
-        jobs=[job, verdict, revalidate, replay, build_stage_job(), environment],
+        assets=[
+            landing_spec(),
+            build_capillary_delivery_log(partitions),
+            *road,
+            build_aep_verdict(),
+            build_schema_conformance(),
+            build_adobe_environment(),
+        ],
+        jobs=[job, verdict, revalidate, replay, build_stage_job(), environment, reconciliation],
+        schedules=[build_reconcile_schedule(RECONCILE_JOB, partitions)],
         sensors=[build_landing_sensor(JOB), build_verdict_sensor(VERDICT_JOB), build_schema_sensor(SCHEMA_JOB)],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.

@@ -14,6 +14,7 @@ from capillary_adobe.defs.build import build_defs
 
 GRAPH = {
     "landing": set(),
+    "capillary_delivery_log": {"landing"},
     "raw_events": {"landing"},
     "enriched_events": {"raw_events"},
     "xdm_events": {"enriched_events"},
@@ -25,6 +26,7 @@ GRAPH = {
 }
 GROUPS = {
     "landing": "landing",
+    "capillary_delivery_log": "source",
     "aep_verdict": "verdict",
     "schema_conformance": "schema",
     "adobe_environment": "environment",

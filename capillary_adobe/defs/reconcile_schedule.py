@@ -1,0 +1,54 @@
+"""The schedule that has yesterday reconciled, and once more the day that Capillary tries nothing of any longer.
+
+Belongs here: the tick. Does not belong here: reconciling (`defs/delivery_log.py`).
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from capillary_adobe.defs.delivery_log import NAME
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.reconciling import not_set_up
+
+# Late enough that what was sent before midnight has landed and was read; early enough to be seen in the morning.
+_AT = "0 4 * * *"
+# Capillary repeats for seven days; on the eighth nothing of the day is on its way any more.
+_SETTLED_DAYS = 8
+
+
+def build_reconcile_schedule(job_name: str, partitions: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+    """The schedule that asks for a job over a day each morning."""
+
+    @dg.schedule(
+        name="reconcile_yesterday",
+        job_name=job_name,
+        cron_schedule=_AT,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            "Each morning at 4:00 UTC, has yesterday's deliveries by Capillary held against what landed, and once more those "
+            "of eight days ago if they were looked at then: Capillary repeats for seven days. It skips while Capillary's API "
+            "is not set up."
+        ),
+    )
+    def reconcile_yesterday(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | list[dg.RunRequest]:
+        with told_plainly():
+            missing = not_set_up()
+        if missing:
+            return dg.SkipReason(missing)
+        now = context.scheduled_execution_time.astimezone(UTC)
+        yesterday, settled = _days_before(now, 1), _days_before(now, _SETTLED_DAYS)
+        days = [yesterday]
+        if settled in context.instance.get_materialized_partitions(dg.AssetKey(NAME)):
+            days.append(settled)
+        known = [day for day in days if partitions.has_partition_key(day)]
+        if not known:
+            return dg.SkipReason(f"{yesterday} lies before HISTORY_START")
+        return [dg.RunRequest(run_key=f"{day}:{now.date()}", partition_key=day) for day in known]
+
+    return reconcile_yesterday
+
+
+def _days_before(now: datetime, days: int) -> str:
+    return (now - timedelta(days=days)).date().isoformat()
