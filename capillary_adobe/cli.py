@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -18,29 +17,48 @@ import click
 
 from capillary_adobe.cli_delivery import deliver, replay
 from capillary_adobe.cli_doctor import doctor
+from capillary_adobe.cli_emulate_capillary import emulate_capillary
 from capillary_adobe.cli_mapping import mapping
+from capillary_adobe.cli_options import PORT, base_url, demand_folder, demand_port, export
 from capillary_adobe.cli_options import day as day_option
+from capillary_adobe.cli_receive import receive
+from capillary_adobe.cli_reconcile import reconcile
 from capillary_adobe.cli_setup import setup
+from capillary_adobe.cli_subscribe import subscribe
 
 if TYPE_CHECKING:
     from capillary_adobe.balance import Accounts
+    from capillary_adobe.demo.surroundings import Surroundings
     from capillary_adobe.demo.traffic import Written
 
-PORT = click.IntRange(1, 65535)
 _SECRET = "ADOBE_CLIENT_SECRET"  # noqa: S105 - the variable's name
 
 
 def _told_plainly() -> tuple[type[Exception], ...]:
     """Errors whose text is for the operator."""
     from capillary_adobe.adobe import DeliveryError
+    from capillary_adobe.capillary.api.client import CapillaryApiError
     from capillary_adobe.demo.surroundings import DemoError
     from capillary_adobe.lake import LakeError
     from capillary_adobe.landing import LandingError
+    from capillary_adobe.landing.receiver.failure import ReceiverError
+    from capillary_adobe.reconciling import ReconcileError
     from capillary_adobe.settings import SettingsError
     from capillary_adobe.state import StateError
     from capillary_adobe.xdm.language.rule_model import MappingError
 
-    return (SettingsError, LakeError, StateError, LandingError, MappingError, DeliveryError, DemoError)
+    return (
+        SettingsError,
+        LakeError,
+        StateError,
+        LandingError,
+        MappingError,
+        DeliveryError,
+        DemoError,
+        ReceiverError,
+        CapillaryApiError,
+        ReconcileError,
+    )
 
 
 class _Plainly(click.Group):
@@ -66,8 +84,12 @@ def main() -> None:
 main.add_command(deliver)
 main.add_command(replay)
 main.add_command(doctor)
+main.add_command(emulate_capillary)
 main.add_command(mapping)
+main.add_command(receive)
+main.add_command(reconcile)
 main.add_command(setup)
+main.add_command(subscribe)
 
 
 @main.command()
@@ -130,21 +152,15 @@ def emulate(host: str, port: int, store: Path, *, empty: bool, **behaviour: Any)
     Prints the variables that a client needs, then serves until Ctrl-C. ADOBE_* variables that are set already are the
     emulated organisation's too.
     """
-    from capillary_adobe.demo.surroundings import why_unusable
     from capillary_adobe.emulators.aep import Behaviour, Tenant, build_app, serve
 
-    taken = why_unusable(host, port)
-    if taken:
-        raise click.ClickException(f"Port {port} on {host} cannot be used ({taken}). Choose another one with --port.")
-    _demand_folder(store)
+    demand_port(host, port)
+    demand_folder(store)
     tenant = Tenant.from_environment(os.environ)
-    shown_host = f"[{host}]" if ":" in host else host
-    base_url = f"http://{shown_host}:{port}"
-    for name, value in sorted(tenant.environment(base_url, empty=empty).items()):
-        # A secret that somebody chose must not end up in a log; the demo's own is no secret.
-        told = name == _SECRET and os.environ.get(_SECRET)
-        click.echo(f"# {name} is the one in your environment" if told else f"export {name}={_quoted(value)}")
-    click.echo(f"# What has arrived: {base_url}/")
+    address = base_url(host, port)
+    for name, value in sorted(tenant.environment(address, empty=empty).items()):
+        click.echo(export(name, value, hidden=name == _SECRET and bool(os.environ.get(_SECRET))))
+    click.echo(f"# What has arrived: {address}/")
     serve(build_app(tenant, store, Behaviour(**behaviour), empty=empty), host, port)
 
 
@@ -152,27 +168,40 @@ def emulate(host: str, port: int, store: Path, *, empty: bool, **behaviour: Any)
 @click.option("--ui-port", type=PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
 @click.option("--emulator-port", type=PORT, default=8788, show_default=True, help="Port of the AEP emulator.")
 @click.option("--code-port", type=PORT, default=4266, show_default=True, help="Port of the code server.")
+@click.option("--capillary-port", type=PORT, default=8789, show_default=True, help="Port of the Capillary emulator.")
+@click.option("--receiver-port", type=PORT, help="Port of the receiver.  [default: RECEIVE_PORT]")
 @click.option("--check", is_flag=True, help="See it work on free ports in a temporary folder, then stop; for CI.")
 @click.pass_context
-def demo(ctx: click.Context, *, ui_port: int, emulator_port: int, code_port: int, check: bool) -> None:
-    """Start everything on this machine: made-up events, Dagster and a stand-in for AEP."""
+def demo(
+    ctx: click.Context,
+    *,
+    ui_port: int,
+    emulator_port: int,
+    code_port: int,
+    capillary_port: int,
+    receiver_port: int | None,
+    check: bool,
+) -> None:
+    """Start everything on this machine: made-up events, stand-ins for Capillary and AEP, the receiver and Dagster."""
     if ctx.invoked_subcommand is not None:
         return
     from capillary_adobe.demo.smoke import check as see_it_work
     from capillary_adobe.demo.stack import Interrupted, Stack
     from capillary_adobe.demo.surroundings import Ports, Surroundings, given_settings
+    from capillary_adobe.settings import ReceiverSettings, load
 
     try:
         if check:
             see_it_work(click.echo)
             return
-        ports = Ports(ui_port, emulator_port, code_port)
-        ports.demand_free()
+        receiver_port = receiver_port or load(ReceiverSettings).port
+        ports = Ports(ui_port, emulator_port, code_port, capillary_port, receiver_port)
         around = Surroundings(Path.cwd(), ports, given_settings())
+        around.demand_free_ports()
         stack = Stack(around, click.echo)
         with stack.interruptible(), stack:
             stack.start()
-            click.echo(_what_to_try(around.ui_url, around.emulator_url, str(around.logs), str(around.exports)))
+            click.echo(_what_to_try(around))
             stack.watch()
     except Interrupted as request:
         if check:
@@ -208,15 +237,28 @@ def generate(day: date, events: int, seed: int, *, clean: bool, as_json: bool) -
 @click.option(
     "--yesterday", type=click.IntRange(0), default=2000, show_default=True, help="Lines of yesterday, if empty."
 )
-def feed(events_per_second: float, yesterday: int) -> None:
+@click.option(
+    "--capillary",
+    metavar="URL",
+    default="",
+    help="Hand the events to this Capillary emulator, which posts them to its webhooks; yesterday lands all the same.",
+)
+@click.option(
+    "--story",
+    type=click.Path(path_type=Path),
+    default=Path(".data/story.json"),
+    show_default=True,
+    help="With --capillary: file that remembers how far the day is told, so that nobody registers twice.",
+)
+def feed(events_per_second: float, yesterday: int, capillary: str, story: Path) -> None:
     """Write made-up events with current times into LANDING_URL until Ctrl-C."""
     from capillary_adobe.demo.feeding import feed as write
     from capillary_adobe.settings import StorageSettings, load
 
     storage = load(StorageSettings)
-    click.echo(f"Writing {events_per_second:g} events a second to {storage.landing_url} …", err=True)
-    written = write(storage, events_per_second, yesterday)
-    click.echo(f"{written.lines} lines in {written.objects} objects today")
+    click.echo(f"Writing {events_per_second:g} events a second to {capillary or storage.landing_url} …", err=True)
+    written = write(storage, events_per_second, yesterday, capillary.rstrip("/"), story)
+    click.echo(f"{written.lines} lines in {written.objects} {'requests' if capillary else 'objects'} today")
 
 
 @main.command()
@@ -269,35 +311,29 @@ def _told(day: date, written: Written, place: str) -> str:
     )
 
 
-def _what_to_try(ui_url: str, emulator_url: str, logs: str, exports: str) -> str:
-    group = f"{ui_url}/locations/capillary_adobe/asset-groups/delivery"
+def _what_to_try(around: Surroundings) -> str:
+    from datetime import UTC, datetime
+
+    today = datetime.now(UTC).date().isoformat()
+    places = [
+        ("Dagster UI", around.ui_url),
+        ("Assets", f"{around.ui_url}/locations/capillary_adobe/asset-groups/delivery"),
+        *([("What AEP received", f"{around.emulator_url}/")] if around.emulates else []),
+        *([("Receiver", f"{around.receiver_url}/metrics")] if around.receives else []),
+        ("Logs", str(around.logs)),
+    ]
+    commands = ["status", "setup --drift", "deliver --dry-run", "replay"]
+    if around.feeds:
+        commands = [f"reconcile --day {today}", "subscribe --plan", *commands]
+    addresses = "\n".join(f"{name + ':':<19}{place}" for name, place in places)
     return f"""
-Dagster UI:        {ui_url}
-Assets:            {group}
-What AEP received: {emulator_url}/
-Logs:              {logs}
+{addresses}
 
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
   Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
-  In another terminal: `. {exports}`, then capillary-adobe status, setup --drift, deliver --dry-run, replay
+  In another terminal: `. {around.exports}`, then capillary-adobe {", ".join(commands)}
 Ctrl-C stops everything; what has landed and been delivered stays."""
-
-
-def _demand_folder(store: Path) -> None:
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.ClickException(
-            f"The folder {store} cannot be made ({error.strerror}). Choose another one with --store."
-        ) from error
-    if not os.access(store, os.W_OK):
-        raise click.ClickException(f"The folder {store} cannot be written. Choose another one with --store.")
-
-
-def _quoted(value: str) -> str:
-    """In double quotes, as a shell reads it back."""
-    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A day of traffic as objects of a landing store.
 
-Belongs here: cutting lines into objects, the forms in which writers leave them, atomic and late writing. Does not
-belong here: the lines (`rhythm.py`, `telling.py`).
+Belongs here: cutting lines into objects, the forms in which writers leave them, late writing. Does not belong here: the
+store (`landing`), the lines (`rhythm.py`, `telling.py`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from enum import Enum
-from pathlib import Path
 
 from capillary_adobe.demo.broken import ORG_ID
 from capillary_adobe.demo.days import HOUR_MS
@@ -19,6 +18,8 @@ from capillary_adobe.demo.dice import dice
 from capillary_adobe.demo.mix import USUAL, Mix
 from capillary_adobe.demo.rhythm import day_of_lines
 from capillary_adobe.demo.telling import Line
+from capillary_adobe.landing import LandingStore
+from capillary_adobe.landing.store import EVENTS, landed_key
 
 _HELD_FOR = 3
 _SMALL = 200
@@ -91,12 +92,15 @@ class Written:
 
 
 def write_day(
-    landing: Path, day: date, events: int, seed: int = 1, mix: Mix = USUAL, lines_per_object: int = 2000
+    landing: LandingStore, day: date, events: int, seed: int = 1, mix: Mix = USUAL, lines_per_object: int = 2000
 ) -> Written:
-    """Land a day: `events/<day>/<hour>/<name>` under the landing folder, each object complete or absent.
+    """Land a day: `events/<day>/<hour>/<name>` in the landing store, each object complete or absent.
 
     A name begins with the arrival of the object's last line, so that names sort as a receiver would have written them.
     Writing the same day again writes the same objects again; another number of events leaves the former's behind.
+
+    Raises:
+        LandingError: the store cannot be written, or holds another object under one of the names.
     """
     shelf = _Shelf(landing, seed, mix)
     batch = _Batch(0, lines_per_object)
@@ -109,16 +113,6 @@ def write_day(
         shelf.put(batch)
     shelf.release(batch.number)
     return shelf.written
-
-
-def land(landing: Path, name: str, arrival_ms: int, data: bytes) -> None:
-    """Write one object of the live lane so that a reader sees all of it or nothing."""
-    moment = datetime.fromtimestamp(arrival_ms / 1000, UTC)
-    folder = landing / "events" / f"{moment:%Y-%m-%d}" / f"{moment:%H}"
-    folder.mkdir(parents=True, exist_ok=True)
-    hidden = folder / f".{name}.part"
-    hidden.write_bytes(data)
-    hidden.replace(folder / name)
 
 
 class _Batch:
@@ -170,7 +164,7 @@ class _Held:
 class _Shelf:
     """Writes objects, some of them late."""
 
-    def __init__(self, landing: Path, seed: int, mix: Mix) -> None:
+    def __init__(self, landing: LandingStore, seed: int, mix: Mix) -> None:
         self.written = Written()
         self._landing = landing
         self._seed = seed
@@ -205,6 +199,6 @@ class _Shelf:
     def _write(self, made: _Held) -> None:
         self.written.late_objects += made.number < self._newest
         self._newest = max(self._newest, made.number)
-        land(self._landing, made.name, made.arrival_ms, made.data)
+        self._landing.write(landed_key(EVENTS, made.arrival_ms, made.name), made.data)
         self.written.objects += 1
         self.written.bytes += len(made.data)

@@ -1,4 +1,4 @@
-"""The demo's own proof: everything started for real, a micro-batch delivered, a day balanced, a partition re-run.
+"""The demo's own proof: everything started for real, events received and delivered, days balanced, a partition re-run.
 
 Belongs here: what has to be seen, and saying what was seen and when. Does not belong here: the programs (`stack.py`).
 """
@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from capillary_adobe.demo.stack import Say, Stack
 from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings
 
@@ -22,6 +24,7 @@ _GROUP = "delivery"
 _MICRO_BATCH_JOB = "deliver_micro_batch"
 _LONGEST_SECONDS = 120.0
 _STATUS_SECONDS = 60
+_ASK_SECONDS = 10
 
 
 def check(say: Say) -> None:
@@ -61,9 +64,12 @@ class _Look:
 
     def all_of_it(self) -> None:
         """Look at everything."""
+        today = datetime.now(UTC).date().isoformat()
         self._stack.wait("a micro-batch run that succeeded", self._micro_batch_delivered, _LONGEST_SECONDS)
         self._stack.stop_feed()
+        self._stack.wait("every event of Capillary's received", self._everything_is_received)
         self._stack.wait("every landed object read", self._everything_is_read, _LONGEST_SECONDS)
+        self._reconcile(today)
         self._rerun((datetime.now(UTC).date() - timedelta(days=1)).isoformat())
         for day in self._status():
             self._say(
@@ -78,6 +84,21 @@ class _Look:
         if failed:
             raise DemoError(f"The micro-batch run {failed[0]} failed.")
         return any(run.status == "SUCCESS" for run in runs)
+
+    def _everything_is_received(self) -> bool:
+        delivered = requests.get(f"{self._around.capillary_url}/control/summary", timeout=_ASK_SECONDS).json()[
+            "deliveries"
+        ]
+        others = {name: count for name, count in delivered.items() if name != "SUCCESS" and count}
+        if "FAILED" in others:
+            raise DemoError(f"Capillary gave events up: {others}.")
+        return bool(delivered.get("SUCCESS")) and not others
+
+    def _reconcile(self, day: str) -> None:
+        account = self._told("reconcile", "--day", day, "--json")
+        if not account["sent"] or account["outcomes"]["arrived"] != account["sent"]:
+            raise DemoError(f"Not all that Capillary sent on {day} has landed: {account['outcomes']}.")
+        self._say(f"{day}: {account['sent']} events in Capillary's log, all of them landed")
 
     def _everything_is_read(self) -> bool:
         days = self._status()
@@ -109,8 +130,12 @@ class _Look:
 
     def _status(self) -> list[dict[str, Any]]:
         """The balances as `capillary-adobe status --json` prints them."""
-        told = subprocess.run(
-            [sys.executable, "-m", "capillary_adobe.cli", "status", "--json"],
+        return self._told("status", "--json")
+
+    def _told(self, *arguments: str) -> Any:
+        """What a command prints as JSON, in the demo's surroundings."""
+        told = subprocess.run(  # noqa: S603 - a command of this package's own making
+            [sys.executable, "-m", "capillary_adobe.cli", *arguments],
             env=self._around.environment(),
             cwd=self._around.folder,
             capture_output=True,
@@ -119,5 +144,5 @@ class _Look:
             check=False,
         )
         if told.returncode:
-            raise DemoError(f"capillary-adobe status failed: {told.stderr.strip()}")
+            raise DemoError(f"capillary-adobe {arguments[0]} failed: {told.stderr.strip() or told.stdout.strip()}")
         return json.loads(told.stdout)

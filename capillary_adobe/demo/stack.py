@@ -1,4 +1,4 @@
-"""The whole road on one machine: emulator, code server, webserver, daemon and a feed, started and ended together.
+"""The whole road on one machine, from a local Capillary to a local AEP, started and ended together.
 
 Belongs here: which programs, in what order, when each is ready, and what is said about it. Does not belong here: how a
 program is run (`processes.py`) and what it finds around it (`surroundings.py`).
@@ -41,7 +41,7 @@ class Stack:
         self._around = around
         self._say = say
         self._programs: list[Program] = []
-        self._passing: list[Program] = []
+        self._passing: dict[str, Program] = {}
         self._asked_to_stop = threading.Event()
         self.ui = DagsterUi(around.ui_url)
         self.left_behind: list[str] = []
@@ -53,7 +53,7 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._say("Stopping everything.")
-        self.left_behind = stop([*self._programs, *self._passing])
+        self.left_behind = stop([*self._programs, *self._passing.values()])
         if self.left_behind:
             self._say(f"Could not be stopped: {', '.join(self.left_behind)}.")
 
@@ -68,12 +68,10 @@ class Stack:
         around.prepare()
         for remark in around.remarks():
             self._say(remark)
-        if around.emulates:
-            self._run("emulator", *_own("emulate", "--empty", "--port", str(around.ports.emulator)))
+        # All of them at once: each takes seconds to import what it needs, and waits for nobody.
+        self._run_the_outside()
         self._run("code-server", *code_server_command(around.ports.code))
-        if around.emulates:
-            self.wait("AEP emulator", self._emulator_answers)
-            self._set_up()
+        self._wait_for_the_outside()
         self.wait("code server", self._code_server_listens)
         self._run("webserver", *_dagster("dagster_webserver", "-w", str(around.workspace)), *self._ui_address())
         self.wait("Dagster UI", self.ui.answers)
@@ -85,8 +83,35 @@ class Stack:
         self._run("daemon", *_dagster("dagster._daemon", "run", "-w", str(around.workspace)))
         self.wait("Dagster daemon", lambda: self.ui.daemons_reported(since))
         if around.feeds:
-            self._run("feed", *_own("demo", "feed"))
-            self.wait("first events of the feed", lambda: self._landed_since(since))
+            self._run("feed", *_own("demo", "feed", "--capillary", around.capillary_url, "--story", str(around.story)))
+            self.wait("first events by the receiver", lambda: self._received_since(since))
+
+    def _run_the_outside(self) -> None:
+        """What is not Dagster's: both emulators and the receiver."""
+        around = self._around
+        if around.emulates:
+            self._run("emulator", *_own("emulate", "--empty", "--port", str(around.ports.emulator)))
+        if around.feeds:
+            self._run("capillary", *_own("emulate-capillary", "--port", str(around.ports.capillary)))
+        if around.receives:
+            self._run("receiver", *_own("receive"))
+
+    def _wait_for_the_outside(self) -> None:
+        """Until they work, and what is set up once at AEP and at Capillary is there."""
+        around = self._around
+        if around.emulates:
+            self.wait("AEP emulator", lambda: _answers(f"{around.emulator_url}/summary.json"))
+            self._begin("setup", *_own("setup", "--yes"))
+        if around.receives:
+            self.wait("receiver", lambda: _answers(f"{around.receiver_url}/readyz"))
+        if around.feeds:
+            self.wait("Capillary emulator", lambda: _answers(f"{around.capillary_url}/control"))
+            self._begin("subscribe", *_own("subscribe", "--yes"))
+        if around.emulates:
+            made = sum(line.startswith("created ") for line in self._printed("setup", "set-up of AEP"))
+            self._say(f"Set up in AEP: {made} objects made." if made else "Set up in AEP: everything was there.")
+        if around.feeds:
+            self._printed("subscribe", "webhook at Capillary")
 
     def wait(self, what: str, ready: Callable[[], bool], seconds: float = _READY_SECONDS) -> None:
         """Wait until something is ready, while every program runs.
@@ -135,20 +160,22 @@ class Stack:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
-    def _set_up(self) -> None:
-        """Make in AEP what is not there yet, as the command does in a real sandbox.
+    def _begin(self, name: str, *command: str) -> None:
+        """Start a program that ends by itself."""
+        self._passing[name] = self._program(name, *command)
+
+    def _printed(self, name: str, what: str) -> list[str]:
+        """What a program that ends by itself has printed, once it has ended.
 
         Raises:
             DemoError: it failed; the text has the end of its log.
             Interrupted: the user did not want to wait.
         """
-        setup = self._program("setup", *_own("setup", "--yes"))
-        self._passing.append(setup)
-        self.wait("set-up of AEP", lambda: setup.ended() is not None)
-        if setup.ended():
-            raise DemoError(f"The set-up of AEP failed. The end of {setup.log}:\n{setup.last_lines()}")
-        made = sum(line.startswith("created ") for line in setup.log.read_text(encoding="utf-8").splitlines())
-        self._say(f"Set up in AEP: {made} objects made." if made else "Set up in AEP: everything was there.")
+        program = self._passing[name]
+        self.wait(what, lambda: program.ended() is not None)
+        if program.ended():
+            raise DemoError(f"The {what} failed. The end of {program.log}:\n{program.last_lines()}")
+        return program.log.read_text(encoding="utf-8").splitlines()
 
     def _run(self, name: str, *command: str) -> None:
         self._programs.append(self._program(name, *command))
@@ -168,12 +195,6 @@ class Stack:
                     f"{program.last_lines()}"
                 )
 
-    def _emulator_answers(self) -> bool:
-        try:
-            return requests.get(f"{self._around.emulator_url}/summary.json", timeout=5).ok
-        except requests.RequestException:
-            return False
-
     def _code_server_listens(self) -> bool:
         try:
             socket.create_connection((HOST, self._around.ports.code), timeout=5).close()
@@ -184,9 +205,16 @@ class Stack:
     def _ui_address(self) -> Sequence[str]:
         return ("-h", HOST, "-p", str(self._around.ports.ui))
 
-    def _landed_since(self, since: float) -> bool:
+    def _received_since(self, since: float) -> bool:
         today = self._around.landing / "events" / datetime.now(UTC).date().isoformat()
         return any(path.stat().st_mtime >= since for path in today.glob("*/*.jsonl"))
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def code_server_command(port: int) -> list[str]:

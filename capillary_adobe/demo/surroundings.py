@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,11 +20,27 @@ import yaml
 from dotenv import dotenv_values
 
 import capillary_adobe
+from capillary_adobe.emulators.capillary.organisation import Organisation
 from capillary_adobe.emulators.tenant import Tenant
 
 HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
 _OUR_PREFIXES = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "RECEIVE_", "STATE_")
+_STORES = ("LANDING_URL", "LAKE_URL", "STATE_URL")
+# What keeps made-up events away as soon as it is the user's: a store they would end up in, a Capillary, an address they
+# would be posted to, and whatever says that the user's own events come to the receiver.
+_KEEPS_OUT = (
+    *_STORES,
+    "CAPILLARY_API_URL",
+    "CAPILLARY_WEBHOOK_URL",
+    "RECEIVE_HOST",
+    "RECEIVE_SECRET",
+    "RECEIVE_PREVIOUS_SECRET",
+    "RECEIVE_HMAC_HEADER",
+    "RECEIVE_CERTIFICATE_HEADER",
+)
+_SECRET = "demo-secret-of-the-local-receiver"  # noqa: S105 - opens nothing but the demo's receiver
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _ADDRESSES = ("ADOBE_IMS_URL", "ADOBE_PLATFORM_URL", "ADOBE_INLET_URL")
 _CREDENTIAL = ("ADOBE_CLIENT_ID", "ADOBE_CLIENT_SECRET", "ADOBE_ORG_ID")
 _CONFIGURATION = ("workspace.yaml", "dagster.yaml")
@@ -41,31 +57,18 @@ class Ports:
     ui: int = 3000
     emulator: int = 8788
     code: int = 4266
+    capillary: int = 8789
+    receiver: int = 8790
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody listens on at the moment."""
-        sockets = [socket.create_server((HOST, 0)) for _ in range(3)]
+        sockets = [socket.create_server((HOST, 0)) for _ in fields(cls)]
         try:
-            ui, emulator, code = (one.getsockname()[1] for one in sockets)
+            return cls(*(one.getsockname()[1] for one in sockets))
         finally:
             for one in sockets:
                 one.close()
-        return cls(ui, emulator, code)
-
-    def demand_free(self) -> None:
-        """Find out before anything starts whether every port can be used.
-
-        Raises:
-            DemoError: naming the first one that cannot, and the option that chooses another.
-        """
-        for what, port in (("ui", self.ui), ("emulator", self.emulator), ("code", self.code)):
-            reason = why_unusable(HOST, port)
-            if reason:
-                raise DemoError(
-                    f"Port {port} on {HOST} cannot be used ({reason}). Stop the program that listens there, or choose "
-                    f"another port with --{what}-port."
-                )
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,45 @@ class Surroundings:
         return not all(name in self.given for name in _CREDENTIAL)
 
     @property
+    def kept_out_by(self) -> list[str]:
+        """What of the user's keeps made-up events away."""
+        aep = [] if self.emulates else ["AEP"]
+        return aep + [name for name in _KEEPS_OUT if self._is_yours(name)]
+
+    @property
     def feeds(self) -> bool:
-        """Whether made-up events are landed: never where they could reach a landing store or an AEP of the user's."""
-        return self.emulates and "LANDING_URL" not in self.given
+        """Whether events are made up, landed and posted by the local Capillary."""
+        return not self.kept_out_by
+
+    @property
+    def receives(self) -> bool:
+        """Whether the receiver runs: for the local Capillary, or for the user's own with a secret of the user's.
+
+        The demo's own secret is known to everybody, so nothing of the user's is ever behind it.
+        """
+        return self.feeds or self._is_yours("RECEIVE_SECRET")
+
+    @property
+    def capillary_url(self) -> str:
+        """Address of the local Capillary."""
+        return f"http://{HOST}:{self.ports.capillary}"
+
+    @property
+    def receiver_url(self) -> str:
+        """Address of the receiver, as programs of this machine reach it."""
+        host = self.given.get("RECEIVE_HOST", HOST)
+        host = HOST if host in _ANY_ADDRESS else host
+        return f"http://[{host}]:{self.ports.receiver}" if ":" in host else f"http://{host}:{self.ports.receiver}"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where the receiver takes events."""
+        return self.receiver_url + self.given.get("RECEIVE_PATH", "/events")
+
+    @property
+    def story(self) -> Path:
+        """How far the feed has told the stories of today."""
+        return self.data / "story.json"
 
     @property
     def ui_url(self) -> str:
@@ -133,10 +172,32 @@ class Surroundings:
     @property
     def settings(self) -> dict[str, str]:
         """This package's own variables: the user's, and the demo's for the rest."""
-        # The credential alone: every object's id comes from the set-up, as in a real sandbox.
-        emulated = Tenant.from_environment(self.given).environment(self.emulator_url, empty=True)
         return {
-            **(emulated if self.emulates else {}),
+            **(self._of_aep if self.emulates else {}),
+            **(self._of_capillary if self.feeds else {}),
+            **self._of_this_machine,
+            **self.given,
+            **({"RECEIVE_PORT": str(self.ports.receiver)} if self.receives else {}),
+        }
+
+    @property
+    def _of_aep(self) -> dict[str, str]:
+        # The credential alone: every object's id comes from the set-up, as in a real sandbox.
+        return Tenant.demo().environment(self.emulator_url, empty=True)
+
+    @property
+    def _of_capillary(self) -> dict[str, str]:
+        return {
+            **Organisation.demo().environment(self.capillary_url),
+            "CAPILLARY_WEBHOOK_URL": self.webhook_url,
+            "RECEIVE_HOST": HOST,
+            "RECEIVE_PORT": str(self.ports.receiver),
+            "RECEIVE_SECRET": _SECRET,
+        }
+
+    @property
+    def _of_this_machine(self) -> dict[str, str]:
+        return {
             # Yesterday lands behind what the sensor has seen by then; its turn comes with the sweep.
             "LANDING_SWEEP_SECONDS": "15",
             # The emulator decides within a second; AEP takes minutes.
@@ -148,12 +209,19 @@ class Surroundings:
             "LANDING_URL": str(self.data / "landing"),
             "LAKE_URL": str(self.data / "lake"),
             "STATE_URL": f"sqlite:///{self.data / 'state.db'}",
-            **self.given,
         }
+
+    def _is_yours(self, name: str) -> bool:
+        """Whether the user has set it, and not to the demo's own value, as in a terminal that has read `exports`."""
+        own = {**self._of_aep, **self._of_capillary, **self._of_this_machine}
+        return name in self.given and self.given[name] != own.get(name)
 
     def environment(self) -> dict[str, str]:
         """The whole environment of a program."""
-        rest = {name: value for name, value in os.environ.items() if not name.startswith(_OUR_PREFIXES)}
+        on_s3 = any(self.settings[name].startswith("s3://") for name in _STORES)
+        # A credential for AWS has no business here unless a store is there.
+        foreign = _OUR_PREFIXES if on_s3 else (*_OUR_PREFIXES, "AWS_")
+        rest = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {
             "DAGSTER_HOME": str(self.dagster_home),
             # Run processes are started by name; without this the name is looked up in PATH.
@@ -166,11 +234,13 @@ class Surroundings:
         """Make the folders and put Dagster's configuration in place.
 
         Raises:
-            DemoError: the configuration is not there, or the folder cannot be written.
+            DemoError: the configuration is not there, the folder cannot be written, or it holds what is made up while AEP
+                is the user's.
         """
+        self._demand_nothing_made_up()
         workspace, instance = (self._configuration(name) for name in _CONFIGURATION)
         try:
-            for folder in (self.dagster_home, self.logs, self.landing):
+            for folder in (self.dagster_home, self.logs, *([self.landing] if self.feeds else [])):
                 folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(instance, self.dagster_home / instance.name)
             described = yaml.safe_load(workspace.read_text(encoding="utf-8"))
@@ -183,6 +253,31 @@ class Surroundings:
                 "free space."
             ) from error
 
+    def demand_free_ports(self) -> None:
+        """Find out before anything starts whether every port that is needed can be used.
+
+        Raises:
+            DemoError: naming the first one that cannot, and the option that chooses another.
+        """
+        needed = {"emulator": self.emulates, "capillary": self.feeds, "receiver": self.receives}
+        for one in fields(self.ports):
+            port = getattr(self.ports, one.name)
+            reason = why_unusable(HOST, port) if needed.get(one.name, True) else ""
+            if reason:
+                raise DemoError(
+                    f"Port {port} on {HOST} cannot be used ({reason}). Stop the program that listens there, or choose "
+                    f"another port with --{one.name}-port."
+                )
+
+    def _demand_nothing_made_up(self) -> None:
+        """What a demo has left in `.data` must not go to an AEP of the user's, nor count as delivered there."""
+        ours = [name for name in _STORES if not self._is_yours(name)]
+        if not self.emulates and ours and (self.data / "emulator").exists():
+            raise DemoError(
+                f"{self.data} holds what was made up, and what the stand-in for AEP acknowledged. Now AEP is yours: set "
+                f"{', '.join(ours)} as well, or move {self.data} away."
+            )
+
     def _exported(self) -> str:
         """The demo's own values as a shell reads them; the user's stay where the user keeps them."""
         own = {name: value for name, value in self.settings.items() if name not in self.given}
@@ -192,14 +287,24 @@ class Surroundings:
     def remarks(self) -> list[str]:
         """What of the user's environment takes effect, without any value that could be secret."""
         found = []
-        if self.given:
-            found.append(f"From your environment or .env, not from the demo: {', '.join(sorted(self.given))}.")
+        yours = sorted(name for name in self.given if self._is_yours(name))
+        if yours:
+            found.append(f"From your environment or .env, not from the demo: {', '.join(yours)}.")
         if not self.emulates:
             found.append(
                 "AEP is yours: no emulator is started, nothing is set up, and what has landed is delivered to that AEP."
             )
+        elif self._is_yours("STATE_URL"):
+            found.append(
+                "AEP is the stand-in and STATE_URL is yours: what the stand-in acknowledges counts as delivered there, and "
+                "is not sent to your AEP later."
+            )
         if not self.feeds:
-            found.append("No made-up events are landed, because LANDING_URL or AEP is yours.")
+            found.append(f"No events are made up, because these are yours: {', '.join(self.kept_out_by)}.")
+        if self.receives and not self.feeds:
+            found.append(
+                f"The receiver is yours: whatever is posted to {self.webhook_url} with RECEIVE_SECRET lands in LANDING_URL."
+            )
         elsewhere = os.environ.get("DAGSTER_HOME")
         if elsewhere and Path(elsewhere) != self.dagster_home:
             found.append(f"DAGSTER_HOME={elsewhere} is left alone; the demo keeps its own in {self.dagster_home}.")

@@ -3,8 +3,8 @@
 Belongs here: the public names and their order of use. Does not belong here: how any of it is made.
 
     day_of_events(day, events)     the lines of a day, for whoever lands them by another way
-    write_day(landing, day, events) the same lines as objects of a landing folder
-    Trickle(landing, per second)   a feed with current times
+    write_day(landing, day, events) the same lines as objects of a landing store
+    Trickle(outlet, per second)    a feed with current times, into a `LandingOutlet` or a `CapillaryOutlet`
 
 `Broken` names what can be wrong with a line, `broken_line` makes one such line.
 """

@@ -9,6 +9,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import psutil
@@ -17,12 +18,13 @@ import yaml
 
 from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.stack import MODULE, code_server_command
-from capillary_adobe.demo.surroundings import Ports, Surroundings, given_settings
+from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings, given_settings
 from capillary_adobe.settings import RECORDED, every_class, variable
 from capillary_adobe_tests.cli.conftest import Call
 from capillary_adobe_tests.cli.programs import command, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
+PORTS = tuple(field.name for field in fields(Ports))
 
 
 def test_check_sees_a_micro_batch_a_balanced_day_and_a_rerun(place: Path) -> None:
@@ -32,12 +34,15 @@ def test_check_sees_a_micro_batch_a_balanced_day_and_a_rerun(place: Path) -> Non
         printed, errors = demo.communicate(timeout=60)
     assert demo.returncode == 0, printed + errors
     assert "a micro-batch run that succeeded" in printed
+    assert "first events by the receiver" in printed
+    [sent] = re.findall(r"(\d+) events in Capillary's log, all of them landed", printed)
+    assert int(sent) > 0
     assert re.search(r"Set up in AEP: \d\d objects made\.", printed)
     balanced = re.findall(r"(\d{4}-\d{2}-\d{2}): balanced, .* (\d+) accepted by AEP", printed)
     assert len(balanced) >= 2
     assert all(int(accepted) > 0 for _, accepted in balanced)
     assert f"partition {balanced[0][0]} materialized again" in printed
-    assert len(seen) >= 5, "emulator, code server, webserver, daemon and feed"
+    assert len(seen) >= 7, "two emulators, receiver, code server, webserver, daemon and feed"
     assert [process for process in seen if _lives(process)] == []
     assert list(place.iterdir()) == []
 
@@ -45,8 +50,7 @@ def test_check_sees_a_micro_batch_a_balanced_day_and_a_rerun(place: Path) -> Non
 @pytest.fixture
 def started(place: Path) -> Iterator[tuple[subprocess.Popen[str], set[psutil.Process]]]:
     """A demo whose emulator runs, and all its processes so far."""
-    ports = [free_port() for _ in range(3)]
-    options = [f"--{name}-port={port}" for name, port in zip(("ui", "emulator", "code"), ports, strict=True)]
+    options = [f"--{name}-port={free_port()}" for name in PORTS]
     with command("demo", *options, folder=place) as demo:
         log = place / ".data" / "logs" / "emulator.log"
         wait_until(lambda: log.exists() and "# What has arrived" in log.read_text(), demo)
@@ -85,11 +89,11 @@ def test_says_which_program_died_and_ends_the_others(
     assert [child for child in children if _lives(child)] == []
 
 
-@pytest.mark.parametrize("name", ["ui", "emulator", "code"])
+@pytest.mark.parametrize("name", PORTS)
 def test_a_taken_port_is_reported_before_anything_starts(call: Call, place: Path, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        free = [f"--{other}-port={free_port()}" for other in ("ui", "emulator", "code") if other != name]
+        free = [f"--{other}-port={free_port()}" for other in PORTS if other != name]
         answer = call("demo", *free, f"--{name}-port={port}")
     assert answer.exit_code == 1
     assert answer.stderr == (
@@ -126,21 +130,150 @@ def test_no_setting_of_the_users_slips_into_the_demos_own_proof(place: Path, mon
     assert [name for name in sorted(every) if found.get(name) == "mine"] == []
 
 
+AEP = {"ADOBE_CLIENT_ID": "id", "ADOBE_CLIENT_SECRET": "secret", "ADOBE_ORG_ID": "1@AdobeOrg"}
+
+
 @pytest.mark.parametrize(
-    ("given", "emulates"),
+    ("given", "named"),
     [
-        ({"ADOBE_INLET_URL": "https://dcs.example.com/collection/abc"}, False),
-        ({"ADOBE_PLATFORM_URL": "https://platform.example.com"}, False),
-        ({"ADOBE_CLIENT_ID": "id", "ADOBE_CLIENT_SECRET": "secret", "ADOBE_ORG_ID": "1@AdobeOrg"}, False),
-        ({"LANDING_URL": "/srv/landing"}, True),
+        ({"ADOBE_INLET_URL": "https://dcs.example.com/collection/abc"}, "AEP"),
+        ({"ADOBE_PLATFORM_URL": "https://platform.example.com"}, "AEP"),
+        (AEP, "AEP"),
+        ({"LANDING_URL": "/srv/landing"}, "LANDING_URL"),
+        ({"LANDING_URL": "s3://brand/landing"}, "LANDING_URL"),
+        ({"LAKE_URL": "/srv/lake"}, "LAKE_URL"),
+        ({"STATE_URL": "postgresql://db.example.com/state"}, "STATE_URL"),
+        ({"CAPILLARY_API_URL": "https://eu.api.capillarytech.com"}, "CAPILLARY_API_URL"),
+        ({"CAPILLARY_WEBHOOK_URL": "https://events.example.com/events"}, "CAPILLARY_WEBHOOK_URL"),
+        ({"RECEIVE_SECRET": "mine"}, "RECEIVE_SECRET"),
+        ({"RECEIVE_PREVIOUS_SECRET": "mine"}, "RECEIVE_PREVIOUS_SECRET"),
+        ({"RECEIVE_HMAC_HEADER": "X-Signature"}, "RECEIVE_HMAC_HEADER"),
+        ({"RECEIVE_CERTIFICATE_HEADER": "X-Certificate"}, "RECEIVE_CERTIFICATE_HEADER"),
+        ({"RECEIVE_HOST": "::"}, "RECEIVE_HOST"),
+        ({**AEP, "LANDING_URL": "/srv/landing", "RECEIVE_SECRET": "mine"}, "AEP, LANDING_URL, RECEIVE_SECRET"),
     ],
 )
-def test_nothing_made_up_reaches_what_is_the_users(place: Path, given: dict[str, str], emulates: bool) -> None:
+def test_nothing_made_up_reaches_what_is_the_users(place: Path, given: dict[str, str], named: str) -> None:
     around = Surroundings(place, Ports(), given)
     assert not around.feeds
-    assert around.emulates is emulates
-    told = around.remarks()
-    assert "No made-up events are landed, because LANDING_URL or AEP is yours." in told
+    assert around.emulates is ("AEP" not in named)
+    assert f"No events are made up, because these are yours: {named}." in around.remarks()
+    made_up = Surroundings(place).settings
+    values = around.environment()
+    # Neither the local Capillary nor the secret that everybody knows stands beside anything of the user's.
+    for name in ("CAPILLARY_API_URL", "CAPILLARY_API_SECRET", "CAPILLARY_WEBHOOK_URL", "RECEIVE_SECRET"):
+        assert values.get(name) != made_up[name]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"ADOBE_CLIENT_SECRET": "half a credential"},
+        {"CAPILLARY_API_KEY": "key", "CAPILLARY_API_SECRET": "secret"},
+        {"RECEIVE_ROLL_SECONDS": "0.2", "RECEIVE_PATH": "/hook", "RECEIVE_HEADER": "X-Secret"},
+        {"AWS_PROFILE": "work"},
+    ],
+)
+def test_the_demo_is_whole_while_everything_it_touches_is_its_own(place: Path, given: dict[str, str]) -> None:
+    around = Surroundings(place, Ports(receiver=8123), given)
+    assert (around.emulates, around.feeds, around.receives) == (True, True, True)
+    path = given.get("RECEIVE_PATH", "/events")
+    assert around.settings["CAPILLARY_WEBHOOK_URL"] == f"http://127.0.0.1:8123{path}"
+    assert around.settings["RECEIVE_PORT"] == "8123"
+    assert around.settings.items() >= given.items()
+
+
+@pytest.mark.parametrize(
+    ("given", "receives"),
+    [
+        ({"RECEIVE_SECRET": "mine"}, True),
+        ({"RECEIVE_SECRET": "mine", "LANDING_URL": "s3://brand/landing", **AEP}, True),
+        ({"RECEIVE_SECRET": "mine", "CAPILLARY_API_URL": "https://eu.api.capillarytech.com"}, True),
+        ({"LANDING_URL": "/srv/landing"}, False),
+        ({"CAPILLARY_API_URL": "https://eu.api.capillarytech.com"}, False),
+        (AEP, False),
+        ({"RECEIVE_HMAC_HEADER": "X-Signature", "RECEIVE_HMAC_SECRET": "mine"}, False),
+    ],
+)
+def test_the_receiver_runs_for_the_user_with_a_secret_of_the_users_only(
+    place: Path, given: dict[str, str], receives: bool
+) -> None:
+    around = Surroundings(place, Ports(receiver=8123), given)
+    assert around.receives is receives
+    told = any("http://127.0.0.1:8123/events with RECEIVE_SECRET" in remark for remark in around.remarks())
+    assert told is receives
+    assert around.settings.get("RECEIVE_SECRET") == given.get("RECEIVE_SECRET")
+    assert not any("mine" in remark for remark in around.remarks())
+
+
+def test_the_demos_secret_never_stands_before_a_store_of_the_users(place: Path) -> None:
+    # Somebody has read .data/environment in this terminal, and then named a store.
+    around = Surroundings(place, given={**Surroundings(place).settings, "LANDING_URL": "/srv/landing"})
+    assert not around.feeds
+    assert not around.receives
+
+
+@pytest.mark.parametrize(("given", "warned"), [({"STATE_URL": "sqlite:////srv/state.db"}, True), ({}, False)])
+def test_what_the_stand_in_acknowledges_into_a_state_of_the_users_is_told(
+    place: Path, given: dict[str, str], warned: bool
+) -> None:
+    told = [remark for remark in Surroundings(place, given=given).remarks() if "STATE_URL is yours" in remark]
+    assert bool(told) is warned
+    assert not [remark for remark in Surroundings(place, given={**AEP, **given}).remarks() if "stand-in" in remark]
+
+
+def test_a_landing_store_of_the_users_is_not_made(place: Path) -> None:
+    Surroundings(place, given={"LANDING_URL": "landing of mine"}).prepare()
+    Surroundings(place, given={"LANDING_URL": "s3://brand/landing"}).prepare()
+    assert [path.name for path in place.iterdir()] == [".data"]
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (AEP, "LANDING_URL, LAKE_URL, STATE_URL"),
+        ({**AEP, "LANDING_URL": "/srv/landing", "STATE_URL": "sqlite:////srv/state.db"}, "LAKE_URL"),
+    ],
+)
+def test_what_was_made_up_before_never_goes_to_an_aep_of_the_users(
+    place: Path, given: dict[str, str], missing: str
+) -> None:
+    (place / ".data" / "emulator").mkdir(parents=True)
+    with pytest.raises(DemoError) as refused:
+        Surroundings(place, given=given).prepare()
+    assert str(refused.value) == (
+        f"{place}/.data holds what was made up, and what the stand-in for AEP acknowledged. Now AEP is yours: set {missing} "
+        f"as well, or move {place}/.data away."
+    )
+    whole = {**AEP, "LANDING_URL": "/srv/landing", "LAKE_URL": "/srv/lake", "STATE_URL": "sqlite:////srv/state.db"}
+    Surroundings(place, given=whole).prepare()
+
+
+def test_no_credential_for_aws_is_handed_on_unless_a_store_is_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "confidential")
+    assert "AWS_SECRET_ACCESS_KEY" not in Surroundings(place).environment()
+    on_s3 = Surroundings(place, given={"LAKE_URL": "s3://brand/lake"})
+    assert on_s3.environment()["AWS_SECRET_ACCESS_KEY"] == "confidential"
+
+
+@pytest.mark.parametrize(("option", "port"), [([], "8555"), (["--receiver-port=8556"], "8556")])
+def test_the_receivers_port_is_the_setting_unless_an_option_says_otherwise(
+    call: Call, place: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], port: str
+) -> None:
+    (place / ".env").write_text("RECEIVE_PORT=8555\n")
+    with socket.create_server(("127.0.0.1", int(port))):
+        answer = call("demo", *(f"--{name}-port={free_port()}" for name in PORTS if name != "receiver"), *option)
+    assert f"Port {port} on 127.0.0.1 cannot be used" in answer.stderr
+
+
+def test_a_mistyped_setting_of_the_receiver_is_told_before_anything_starts(call: Call, place: Path) -> None:
+    answer = call("demo", RECEIVE_PORT="eight")
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: RECEIVE_PORT")
+    assert list(place.iterdir()) == []
 
 
 def test_the_demo_sets_no_id_of_an_object(place: Path) -> None:
@@ -148,8 +281,9 @@ def test_the_demo_sets_no_id_of_an_object(place: Path) -> None:
     known = {name.removeprefix("ADOBE_").lower() for name in around.settings if name.startswith("ADOBE_")}
     assert around.emulates
     assert not known & set(RECORDED)
-    # In another terminal everything is the demo's own, and it still emulates.
-    assert Surroundings(place, given=around.settings).emulates
+    # In another terminal everything is the demo's own, and it still emulates and feeds.
+    again = Surroundings(place, given=around.settings)
+    assert (again.emulates, again.feeds, again.remarks()) == (True, True, [])
 
 
 def test_another_terminal_finds_the_demo_without_the_users_secrets(place: Path) -> None:
@@ -166,6 +300,8 @@ def test_another_terminal_finds_the_demo_without_the_users_secrets(place: Path) 
     found = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
     assert "confidential" not in printed
     assert "CAPILLARY_CURRENCY" not in found
+    for name in ("CAPILLARY_API_URL", "CAPILLARY_API_SECRET", "RECEIVE_SECRET", "RECEIVE_PORT"):
+        assert found[name] == around.settings[name]
     assert {name: found[name] for name in ("LAKE_URL", "ADOBE_ORG_ID", "DAGSTER_HOME")} == {
         "LAKE_URL": around.settings["LAKE_URL"],
         "ADOBE_ORG_ID": around.settings["ADOBE_ORG_ID"],

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from capillary_adobe.landing import open_landing_store, read_records
 from capillary_adobe_tests.cli.conftest import Call, storage
+from capillary_adobe_tests.s3_servers import moto_server
 
 DAY = "2026-01-05"
 
@@ -52,6 +55,17 @@ def test_another_seed_is_another_day(call: Call, place: Path) -> None:
         return {path.read_bytes() for path in folder.rglob("*.jsonl*")}
 
     assert bytes_of("1") != bytes_of("2")
+
+
+def test_a_day_in_a_bucket(call: Call, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with moto_server() as server:
+        server.use(monkeypatch)
+        settings = storage(place) | {"LANDING_URL": f"s3://{server.bucket()}/landing"}
+        for _ in range(2):
+            answer = call("demo", "generate", "--day", DAY, "--events", "400", "--json", **settings)
+            assert json.loads(answer.stdout)["lines"] == 400
+        assert lines(settings["LANDING_URL"], DAY) == 400
+    assert not (place / "landing").exists()
 
 
 def test_a_day_that_is_none_is_refused(call: Call, place: Path) -> None:

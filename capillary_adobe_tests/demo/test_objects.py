@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from capillary_adobe.demo.traffic import Broken, Mix, Written, day_of_events, write_day
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe_tests.demo.reading import flat_event, records
 
 DAY = date(2026, 7, 1)
@@ -24,7 +25,7 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(landing: Path) -> Written:
-    return write_day(landing, DAY, LINES, lines_per_object=400)
+    return write_day(LocalLandingStore(landing), DAY, LINES, lines_per_object=400)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_some_objects_are_late(written: Written, objects: list[Path]) -> None:
 
 
 def test_a_clean_day_has_no_flaws(tmp_path: Path) -> None:
-    written = write_day(tmp_path, DAY, 3_000, mix=Mix.clean(), lines_per_object=100)
+    written = write_day(LocalLandingStore(tmp_path), DAY, 3_000, mix=Mix.clean(), lines_per_object=100)
     assert (written.duplicates, written.broken, written.late_objects) == (0, 0, 0)
     assert sum(written.by_event_name.values()) == 3_000
     stored = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.jsonl*"), key=lambda path: path.name)]
@@ -117,7 +118,7 @@ def test_a_clean_day_has_no_flaws(tmp_path: Path) -> None:
 
 
 def test_every_flaw_occurs_in_its_share(tmp_path: Path) -> None:
-    written = write_day(tmp_path, DAY, 6_000, mix=Mix(broken=0.05))
+    written = write_day(LocalLandingStore(tmp_path), DAY, 6_000, mix=Mix(broken=0.05))
     assert set(written.by_flaw) == set(Broken)
     assert written.broken / 6_000 == pytest.approx(0.05, rel=0.25)
 
@@ -126,15 +127,15 @@ def test_writing_again_writes_the_same_objects(tmp_path: Path) -> None:
     def contents() -> dict[str, bytes]:
         return {path.as_posix(): path.read_bytes() for path in tmp_path.rglob("*.jsonl*")}
 
-    first = write_day(tmp_path, DAY, 1_000, seed=3)
+    first = write_day(LocalLandingStore(tmp_path), DAY, 1_000, seed=3)
     before = contents()
-    assert write_day(tmp_path, DAY, 1_000, seed=3) == first
+    assert write_day(LocalLandingStore(tmp_path), DAY, 1_000, seed=3) == first
     assert contents() == before
 
 
 @pytest.mark.parametrize("lines", [0, 1, 5])
 def test_a_tiny_day(tmp_path: Path, lines: int) -> None:
-    written = write_day(tmp_path, DAY, lines)
+    written = write_day(LocalLandingStore(tmp_path), DAY, lines)
     assert written.lines == lines
     assert sum(len(list(records(path))) for path in tmp_path.rglob("*.jsonl*")) == lines
     assert written.late_objects == 0 or written.objects > 1

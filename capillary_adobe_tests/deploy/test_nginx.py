@@ -1,0 +1,154 @@
+"""The nginx configuration before a real receiver: what nginx answers by itself is never final for Capillary."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from capillary_adobe.settings import ReceiverSettings
+from capillary_adobe_tests.cli.programs import answers, command, free_port, wait_until
+from capillary_adobe_tests.docs.pages import ROOT
+
+CONFIGURATION = ROOT / "deploy" / "nginx" / "receiver.conf"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+OPENSSL = shutil.which("openssl")
+SECRET = {"Authorization": "the-secret-of-this-test"}
+PATIENCE_SECONDS = 20
+
+needs_nginx = pytest.mark.skipif(not (NGINX and OPENSSL), reason="nginx and openssl are not both installed here")
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running nginx, and the port at which it looks for a receiver."""
+
+    port: int
+    receiver_port: int
+
+    def post(self, path: str = "/events", scheme: str = "https", **request: Any) -> requests.Response:
+        return requests.post(f"{scheme}://127.0.0.1:{self.port}{path}", verify=False, timeout=30, **request)  # noqa: S501
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("nginx")
+    found = Proxy(free_port(), free_port())
+    main = write_configuration(folder, found)
+    process = subprocess.Popen([str(NGINX), "-e", str(folder / "error.log"), "-c", str(main)])
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not answers(found.port):
+            assert process.poll() is None, (folder / "error.log").read_text()
+            assert time.monotonic() < deadline
+        yield found
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+
+
+def write_configuration(folder: Path, proxy: Proxy) -> Path:
+    """The file as it is, on other ports, with a certificate of its own."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-days", "1"]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([str(OPENSSL), "req", *kind, *files, *subject], check=True, capture_output=True)
+    text = CONFIGURATION.read_text()
+    for shipped, here in (
+        ("listen 443 ssl;", f"listen 127.0.0.1:{proxy.port} ssl;"),
+        ("    listen [::]:443 ssl;\n", ""),
+        ("/etc/nginx/tls/receiver.crt", str(certificate)),
+        ("/etc/nginx/tls/receiver.key", str(key)),
+        (f"127.0.0.1:{ReceiverSettings.model_fields['port'].default};", f"127.0.0.1:{proxy.receiver_port};"),
+    ):
+        assert shipped in text
+        text = text.replace(shipped, here)
+    (folder / "receiver.conf").write_text(text)
+    paths = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"pid {folder}/pid; daemon off; worker_processes 1; events {{ worker_connections 64; }}\n"
+        f"http {{ access_log off; client_body_temp_path {folder}/body; {paths} include {folder}/receiver.conf; }}\n"
+    )
+    return main
+
+
+@needs_nginx
+def test_nginx_takes_the_file(tmp_path: Path) -> None:
+    main = write_configuration(tmp_path, Proxy(free_port(), free_port()))
+    seen = subprocess.run(
+        [str(NGINX), "-t", "-e", "stderr", "-c", str(main)], capture_output=True, text=True, check=False
+    )
+    assert seen.returncode == 0, seen.stderr
+    assert "warn" not in seen.stderr
+
+
+@needs_nginx
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_without_a_receiver_everything_is_to_come_again(proxy: Proxy) -> None:
+    answered = {
+        "stopped": proxy.post(data=b"{}", headers=SECRET),
+        "large": proxy.post(data=b"x" * 2_000_000, headers=SECRET),
+        "wrong path": proxy.post("/event", data=b"{}", headers=SECRET),
+        "another page": proxy.post("/metrics", data=b""),
+        "headers too large": proxy.post(data=b"{}", headers={"X-Large": "x" * 70_000}),
+        "no TLS": proxy.post(data=b"{}", headers=SECRET, scheme="http"),
+        "wrong host": proxy.post(data=b"{}", headers={"Host": "a b/c"}),
+        "unknown coding": proxy.post(data=b"{}", headers={"Transfer-Encoding": "gzip"}),
+    }
+    found = {what: (answer.status_code, answer.headers.get("Retry-After")) for what, answer in answered.items()}
+    assert found == dict.fromkeys(answered, (429, "5"))
+
+
+@needs_nginx
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_a_receiver_behind_it_lands_what_comes_and_speaks_for_itself(proxy: Proxy, tmp_path: Path) -> None:
+    settings = {
+        "LANDING_URL": str(tmp_path / "landing"),
+        "RECEIVE_PORT": str(proxy.receiver_port),
+        "RECEIVE_SECRET": SECRET["Authorization"],
+        "RECEIVE_RETRY_AFTER_SECONDS": "7",
+    }
+    large = b"x" * 2_000_000
+    with command("receive", folder=tmp_path, settings=settings) as receiver:
+        ready = f"http://127.0.0.1:{proxy.receiver_port}/readyz"
+        wait_until(lambda: answers(proxy.receiver_port) and requests.get(ready, timeout=10).ok, receiver)
+        posts = [
+            proxy.post(data=b'{"eventName":"a"}', headers=SECRET),
+            proxy.post("/events/", data=iter([b'{"eventName":', b'"b"}']), headers=SECRET),
+            proxy.post(data=large, headers=SECRET),
+            proxy.post(data=b'{"eventName":"c"}', headers={**SECRET, "X-Long": "x" * 40_000}),
+        ]
+        assert [answer.status_code for answer in posts] == [200] * 4
+        for body in (b"{}", large):
+            refused = proxy.post(data=body)
+            # The receiver's own word, and its own pause.
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
+        receiver.terminate()
+        assert receiver.wait(PATIENCE_SECONDS) == 0
+    lines = b"".join(path.read_bytes() for path in (tmp_path / "landing" / "events").rglob("*.jsonl"))
+    aside = {path.suffix: path.read_bytes() for path in (tmp_path / "landing" / "aside").rglob("*.*")}
+    assert sorted(lines.splitlines()) == [b'{"eventName":"a"}', b'{"eventName":"b"}']
+    assert aside == {".oversize": large, ".headers": b'{"eventName":"c"}'}
+
+
+def test_its_times_fit_those_of_the_receiver_and_of_capillary() -> None:
+    seconds = {
+        name: float(value) for name, value in re.findall(r"^\s+(\w+_time\w*) (\d+)s;", CONFIGURATION.read_text(), re.M)
+    }
+    fields = ReceiverSettings.model_fields
+    assert fields["commit_seconds"].default < seconds["proxy_read_timeout"]
+    assert seconds["proxy_next_upstream_timeout"] + seconds["proxy_read_timeout"] < 30
+    [upstream] = re.findall(r"keepalive_timeout (\d+)s;\s+keepalive_requests \d+;\n}", CONFIGURATION.read_text())
+    assert float(upstream) < fields["idle_seconds"].default
+    [headers] = re.findall(r"large_client_header_buffers \d+ (\d+)k;", CONFIGURATION.read_text())
+    assert int(headers) * 1024 > fields["max_header_bytes"].default
