@@ -25,10 +25,11 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from capillary_adobe.defs.build import JOB, build_defs
-from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.resources import LakeResource, LandingResource, ObjectStoreResource, StateResource
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.tables import XDM_EVENTS
 
 DAY = "2026-11-19"
@@ -63,10 +64,10 @@ def measure(folder: Path, events: int) -> dict[str, object]:
 def _entities(folder: Path, events: int) -> list[bytes]:
     # No AEP is asked: the road stops before delivery.
     os.environ |= {**Tenant.demo().environment("http://127.0.0.1:1"), "CAPILLARY_CURRENCY": "INR"}
-    write_day(folder / "landing", date.fromisoformat(DAY), events)
+    write_day(LocalLandingStore(folder / "landing"), date.fromisoformat(DAY), events)
     lake = Lake(str(folder / "lake"))
     resources = {
-        "landing": LandingResource(url=str(folder / "landing")),
+        "landing": LandingResource(s3=ObjectStoreResource(), url=str(folder / "landing")),
         "lake": LakeResource(url=lake.url),
         "state": StateResource(url=f"sqlite:///{folder / 'state.db'}"),
     }

@@ -1,7 +1,8 @@
 """The whole road, measured: a generated day through Dagster into a local emulator, twice.
 
-Run: `.venv/bin/python -m bench.road [--events N] [--keep DIR]`. Prints seconds, events a second and peak memory of each
-run, and their ratio; asserts nothing about time. The first run does the work, the second shows what a repeat costs.
+Run: `.venv/bin/python -m bench.road [--events N] [--landing URL] [--lake URL]`. Prints seconds, events a second and peak
+memory of each run, and their ratio; asserts nothing about time. The first run does the work, the second shows what a
+repeat costs. Addresses may be `s3://<bucket>/<prefix>`, empty; the store is the one that the AWS_* variables name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import requests
 
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.aep import Tenant
+from capillary_adobe.landing import open_landing_store
+from capillary_adobe.landing.local_store import LocalLandingStore
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +37,7 @@ def main() -> None:
 def measure(folder: Path, events: int) -> dict[str, object]:
     day = datetime.now(UTC).date() - timedelta(days=1)
     started = time.perf_counter()
-    written = write_day(folder / "landing", day, events)
+    written = write_day(LocalLandingStore(folder / "landing"), day, events)
     generated = time.perf_counter() - started
     port, emulator = _emulator(folder)
     try:
@@ -65,7 +68,15 @@ def measure(folder: Path, events: int) -> dict[str, object]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--landing", help="LANDING_URL; without it a folder of its own")
+    parser.add_argument("--lake", help="LAKE_URL; without it a folder of its own")
     return parser.parse_args()
+
+
+def _land(folder: Path, url: str) -> None:
+    store = open_landing_store(url)
+    for path in sorted(folder.rglob("*.jsonl*")):
+        store.write(path.relative_to(folder).as_posix(), path.read_bytes())
 
 
 def _emulator(folder: Path) -> tuple[int, subprocess.Popen[str]]:

@@ -6,7 +6,6 @@ Belongs here: everything that touches the `deltalake` library. Does not belong h
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -16,19 +15,17 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from capillary_adobe.lake_files import ROWS_PER_GROUP
+from capillary_adobe.lake_storage import LakeError, LakePlace, LakeUnavailable, open_place
 from capillary_adobe.pump import Pump
 from capillary_adobe.tables import TABLES, Table
 
-# Small row groups keep writer and reader below 0.5 GB each for a partition of any size; the library's
-# default of a million rows took 1 GB for 400,000 (measured, deltalake 1.6).
-ROWS_PER_GROUP = 5_000
-# Rows held at once end here too: five thousand events of nearly 1 MB each would be 5 GB.
-BYTES_AT_ONCE = 16 * 2**20
+__all__ = ["ROWS_PER_GROUP", "Lake", "LakeError", "LakeUnavailable", "Slice"]
+
 FILE_BYTES = 64 * 2**20
 # A commit a few seconds apart all day long: without frequent checkpoints every read replays the log from the start.
 CHECKPOINT_COMMITS = 25
@@ -37,10 +34,7 @@ FILES_A_DAY = 40
 # Keys in one delete predicate: the parser's recursion and the statement stay small.
 KEYS_PER_PREDICATE = 500
 _DELETE_ATTEMPTS = 50
-
-
-class LakeError(Exception):
-    """The lake cannot be read or written; the text names the place and the cure."""
+_MARK = "capillaryAdobeWrite"
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Lake:
-    """The tables under one folder."""
+    """The tables under one address: a folder, or `s3://<bucket>/<prefix>`."""
 
     url: str
 
@@ -87,9 +81,17 @@ class Lake:
 
         return {table.name: properties(table) for table in TABLES}
 
+    @cached_property
+    def _place(self) -> LakePlace:
+        return open_place(self.url)
+
     def uri(self, table: Table) -> str:
-        """Address of a table."""
-        return f"{self.url.rstrip('/')}/{table.name}"
+        """Address of a table.
+
+        Raises:
+            LakeError: `url` is no address of a lake.
+        """
+        return self._place.uri(table.name)
 
     def replace(self, table: Table, part: Slice, rows: Iterable[pa.RecordBatch]) -> int:
         """Replace the rows of `part` by `rows` in one transaction; return how many were written.
@@ -105,7 +107,8 @@ class Lake:
                 written += batch.num_rows
                 yield batch
 
-        delta = self._open_or_create(table)
+        delta, mark = self._open_or_create(table), uuid4().hex
+        before = delta.version()
         with Pump(rows) as pump:
             try:
                 write_deltalake(
@@ -115,12 +118,21 @@ class Lake:
                     predicate=part.predicate,
                     writer_properties=self._writer[table.name],
                     target_file_size=FILE_BYTES,
+                    commit_properties=CommitProperties(custom_metadata={_MARK: mark}),
                 )
             except (DeltaError, OSError) as error:
                 if pump.failure is not None:
                     raise pump.failure from None
-                raise self._unusable(table, error) from error
+                if not self._committed(table, before, mark, error):
+                    raise self._unusable(table, error) from error
         return written
+
+    def _committed(self, table: Table, before: int, mark: str, error: Exception) -> bool:
+        """Whether a commit is in the log all the same.
+
+        Where the answer to it was lost, it was sent again, and what it then collided with was itself.
+        """
+        return isinstance(error, CommitFailedError) and self._place.holds_commit(table.name, before, mark)
 
     def remove_events(self, table: Table, part: Slice, event_keys: Iterable[str]) -> None:
         """Remove the rows that other micro-batches of the day wrote for these events.
@@ -158,8 +170,8 @@ class Lake:
             return
         names = columns or table.names
         try:
-            for path in self._files(delta, part):
-                for rows in self._rows_of(f"{self.uri(table)}/{path}", table, part.day, {*names, "batch_id", "stage"}):
+            for path, size in self._files(delta, part):
+                for rows in self._rows_of(table, path, size, part.day, {*names, "batch_id", "stage"}):
                     yield from rows.filter(part.filter).select(names).combine_chunks().to_batches()
         except (OSError, pa.ArrowException) as error:
             raise self._unusable(table, error) from error
@@ -168,13 +180,13 @@ class Lake:
         """Reads the wanted columns of a slice anew at each call."""
         return lambda columns: self.read(table, part, columns)
 
-    def _rows_of(self, path: str, table: Table, day: str, wanted: set[str]) -> Iterator[pa.Table]:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            stored = [name for name in file.schema_arrow.names if name in wanted]
+    def _rows_of(self, table: Table, path: str, size: int, day: str, wanted: set[str]) -> Iterator[pa.Table]:
+        with self._place.file(table.name, path, size) as file:
+            stored = [name for name in file.names if name in wanted]
             # Files that a removal has rewritten hold their texts as views, which no filter takes.
             declared = pa.schema([table.schema.field(name) for name in [*stored, "day"]])
             later = [field for field in table.schema if field.name in wanted and field.name not in {*stored, "day"}]
-            for batch in file.iter_batches(batch_size=_rows_at_once(file), columns=stored):
+            for batch in file.batches(stored):
                 of_day = pa.array([day] * batch.num_rows, pa.string())
                 rows = pa.Table.from_batches([batch]).append_column("day", of_day).cast(declared)
                 for field in later:
@@ -187,13 +199,13 @@ class Lake:
         schema = pa.schema([table.schema.field(name) for name in columns])
         return pa.Table.from_batches(self.read(table, part, columns), schema=schema)
 
-    def _files(self, delta: DeltaTable, part: Slice) -> list[str]:
-        """Paths of the files that may hold rows of the slice."""
+    def _files(self, delta: DeltaTable, part: Slice) -> list[tuple[str, int]]:
+        """Path and bytes of the files that may hold rows of the slice."""
         files = _files_of_day(delta, part.day)
         if part.batch_id is not None:
             lowest, highest = pc.field("min.batch_id"), pc.field("max.batch_id")
             files = files.filter((lowest <= part.batch_id) & (highest >= part.batch_id))
-        return files["path"].to_pylist()
+        return list(zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True))
 
     def count(self, table: Table, part: Slice) -> int:
         """Rows of a slice; of a whole day without reading any file."""
@@ -252,25 +264,32 @@ class Lake:
 
     def _open(self, table: Table) -> DeltaTable | None:
         try:
-            return DeltaTable(self.uri(table))
+            return DeltaTable(self.uri(table), storage_options=self._place.options)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
             raise self._unusable(table, error) from error
 
     def _open_or_create(self, table: Table) -> DeltaTable:
+        self._place.admit_writing()
         existing = self._open(table)
         if existing is not None:
             return self._with_new_columns(table, existing)
         try:
-            self._create(table)
+            self._place.put_in_place(table.name, lambda folder: _create(table, folder))
         except (DeltaError, OSError) as error:
             # Another writer may have been first.
             created = self._open(table)
             if created is None:
                 raise self._unusable(table, error) from error
             return created
-        return DeltaTable(self.uri(table))
+        return self._there(table)
+
+    def _there(self, table: Table) -> DeltaTable:
+        delta = self._open(table)
+        if delta is None:
+            raise self._unusable(table, FileNotFoundError("it was there a moment ago and is gone"))
+        return delta
 
     def _with_new_columns(self, table: Table, delta: DeltaTable) -> DeltaTable:
         """A table of an older version gets the columns that have come since; only optional ones are ever added."""
@@ -282,48 +301,27 @@ class Lake:
                 delta.alter.add_columns(DeltaSchema.from_arrow(schema).fields)
             except CommitFailedError:
                 # Another writer was first.
-                delta = DeltaTable(self.uri(table))
+                delta = self._there(table)
             except (DeltaError, OSError) as error:
                 raise self._unusable(table, error) from error
         return delta
 
-    def _create(self, table: Table) -> None:
-        """Make the empty table aside and put it in place whole.
-
-        Two creations in the same place are both committed, the second as a change of the first one's metadata, and that
-        fails every write under way.
-        """
-        aside = Path(self.url) / f".{table.name}-{uuid4()}"
-        try:
-            aside.mkdir(parents=True)
-            DeltaTable.create(
-                aside,
-                schema=table.schema,
-                name=table.name,
-                partition_by=["day"],
-                configuration={
-                    # Statistics over the other columns would copy personal values into the log.
-                    "delta.dataSkippingStatsColumns": "batch_id",
-                    "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
-                },
-            )
-            aside.rename(self.uri(table))
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
     def _unusable(self, table: Table, error: Exception) -> LakeError:
-        cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        return LakeError(
-            f"The table {table.name} under LAKE_URL={self.url} cannot be read or written ({cause}). Check that the folder "
-            "exists, belongs to the user that runs Dagster and has free space."
-        )
+        return self._place.failure(table.name, error)
 
 
-def _rows_at_once(file: pq.ParquetFile) -> int:
-    """As many rows as `BYTES_AT_ONCE` holds, by the largest row group of the file."""
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    widest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1.0)
-    return max(1, min(ROWS_PER_GROUP, int(BYTES_AT_ONCE / max(1.0, widest))))
+def _create(table: Table, folder: Path) -> None:
+    DeltaTable.create(
+        folder,
+        schema=table.schema,
+        name=table.name,
+        partition_by=["day"],
+        configuration={
+            # Statistics over the other columns would copy personal values into the log.
+            "delta.dataSkippingStatsColumns": "batch_id",
+            "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
+        },
+    )
 
 
 def _files_of_day(delta: DeltaTable, day: str) -> pa.Table:

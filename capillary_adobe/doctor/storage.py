@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from capillary_adobe.doctor.findings import Verdict, fail, ok, warn
+from capillary_adobe.doctor.findings import Verdict, fail, ok, split_cure, warn
 from capillary_adobe.lake import Lake
-from capillary_adobe.landing import open_landing_store
+from capillary_adobe.landing import LandingStore, open_landing_store
 from capillary_adobe.landing.store import LANE_FOLDERS
+from capillary_adobe.object_store import ObjectStoreError, S3Address, is_s3, keeps_what_is_there, s3_client
 from capillary_adobe.settings import StorageSettings, load
 from capillary_adobe.state import State
 from capillary_adobe.tables import TABLES
@@ -27,12 +28,11 @@ _RIGHTS: Final = "Give the user that runs Dagster the right to it, or name anoth
 def landing() -> Verdict:
     """Whether landed objects can be listed, read, and written where this machine takes them in."""
     url = load(StorageSettings).landing_url
-    store = open_landing_store(url)
-    days = {day for lane in LANE_FOLDERS for day in store.days(lane)}
-    for lane in LANE_FOLDERS:
-        for found in islice((one for day in reversed(store.days(lane)) for one in store.list(lane, day)), 1):
-            with store.open(found.key) as stream:
-                stream.read(1)
+    return _landing_in_bucket(url) if is_s3(url) else _landing_in_folder(url)
+
+
+def _landing_in_folder(url: str) -> Verdict:
+    days = _days_listed_and_read(open_landing_store(url))
     root = Path(url)
     fault = _write_fault(root)
     if not root.exists():
@@ -47,15 +47,46 @@ def landing() -> Verdict:
     if fault:
         words = f"LANDING_URL={url} can be read and not written ({fault})."
         return warn(words, "Fine where another machine writes into it; else give the user the right to write.")
-    return ok(f"LANDING_URL={url} can be read and written; {len(days)} days have landed.")
+    return ok(f"LANDING_URL={url} can be read and written; {days} days have landed.")
+
+
+def _landing_in_bucket(url: str) -> Verdict:
+    client = s3_client(connect_seconds=1.5, read_seconds=3, attempts=1)
+    days = _days_listed_and_read(open_landing_store(url, client))
+    try:
+        keeps = keeps_what_is_there(client, S3Address.parse(url, "LANDING_URL"))
+    except ObjectStoreError as error:
+        words = f"LANDING_URL={url} can be read and not written."
+        return warn(words, f"Fine where another machine writes into it; else: {error}")
+    words = f"LANDING_URL={url} can be read and written; {days} days have landed"
+    if not keeps:
+        return warn(
+            f"{words}; its store replaces objects although told not to.",
+            "Fine while names never repeat, as those of the receiver; else take a store with conditional writes.",
+        )
+    return ok(f"{words}.")
+
+
+def _days_listed_and_read(store: LandingStore) -> int:
+    """How many days have landed; an object of each lane is opened."""
+    days = {day for lane in LANE_FOLDERS for day in store.days(lane)}
+    for lane in LANE_FOLDERS:
+        for found in islice((one for day in reversed(store.days(lane)) for one in store.list(lane, day)), 1):
+            with store.open(found.key) as stream:
+                stream.read(1)
+    return len(days)
 
 
 def lake() -> Verdict:
     """Whether the tables can be read and written."""
     url = load(StorageSettings).lake_url
     tables = Lake(url)
+    if is_s3(url):
+        refused = _refused_for_tables(url)
+        if refused:
+            return refused
     present = [table for table in TABLES if len(tables.schema(table))]
-    fault = _write_fault(Path(url))
+    fault = "" if is_s3(url) else _write_fault(Path(url))
     if fault:
         return fail(f"LAKE_URL={url} cannot be written ({fault}).", f"{_RIGHTS} in LAKE_URL.")
     for table in present:
@@ -69,10 +100,27 @@ def lake() -> Verdict:
     return ok(f"LAKE_URL={url} can be written; {len(present)} of {len(TABLES)} tables are there.")
 
 
+def _refused_for_tables(url: str) -> Verdict | None:
+    """Why no table may be in a bucket; None where it may. Asked with less patience than the lake has."""
+    address = S3Address.parse(url, "LAKE_URL")
+    client = s3_client(connect_seconds=1.5, read_seconds=3, attempts=1)
+    try:
+        keeps = keeps_what_is_there(client, address)
+    except ObjectStoreError as error:
+        return fail(*split_cure(f"LAKE_URL={error}"))
+    if keeps:
+        return None
+    return fail(
+        f"The store of LAKE_URL={url} ignores If-None-Match, so that of two runs at once one would lose its rows.",
+        "Name a store with conditional writes in LAKE_URL, such as Amazon S3, or a local folder.",
+    )
+
+
 def disk() -> Verdict:
     """Whether there is room where the installation writes."""
     storage = load(StorageSettings)
-    places = {"LANDING_URL": Path(storage.landing_url), "LAKE_URL": Path(storage.lake_url), "TMPDIR": _temporary()}
+    urls = {"LANDING_URL": storage.landing_url, "LAKE_URL": storage.lake_url}
+    places = {name: Path(url) for name, url in urls.items() if not is_s3(url)} | {"TMPDIR": _temporary()}
     return judge_space({name: shutil.disk_usage(_nearest(path)).free for name, path in places.items()})
 
 

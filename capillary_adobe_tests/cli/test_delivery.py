@@ -14,6 +14,7 @@ from capillary_adobe.defs.build import JOB, VERDICT_JOB, build_defs
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.tables import XDM_EVENTS
 from capillary_adobe_tests.cli.conftest import Call, storage
 from capillary_adobe_tests.defs.installation import accepted, summary
@@ -29,7 +30,7 @@ class Made:
     def __init__(self, folder: Path, emulator: RunningEmulator) -> None:
         self.emulator = emulator
         self.settings = {**emulator.environment, **storage(folder), "CAPILLARY_CURRENCY": "INR", "HOME": str(folder)}
-        self.written = write_day(folder / "landing", date.fromisoformat(DAY), 200)
+        self.written = write_day(LocalLandingStore(folder / "landing"), date.fromisoformat(DAY), 200)
 
     def make(self) -> None:
         self.run(JOB, DAY, ["raw_events", "enriched_events", "xdm_events"])

@@ -40,7 +40,7 @@ def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> 
 
 def test_kills_at_every_stage_lose_nothing_and_repeat_nothing_acknowledged(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "installation", tmp_path / "landing")
-    write_day(installation.landing_root, date.fromisoformat(DAY), 3000)
+    write_day(installation.store, date.fromisoformat(DAY), 3000)
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")

@@ -66,7 +66,7 @@ def test_published_payloads_arrive_as_official_xdm(
 def test_a_generated_day_balances_and_a_second_run_sends_nothing(
     installation: Installation, emulator: RunningEmulator
 ) -> None:
-    written = write_day(installation.landing_root, date.fromisoformat(DAY), 4000)
+    written = write_day(installation.store, date.fromisoformat(DAY), 4000)
     first = installation.run(DAY)
     balance = installation.balance(DAY)
     assert balance.balanced, balance.differences
@@ -84,7 +84,7 @@ def test_a_generated_day_balances_and_a_second_run_sends_nothing(
 def test_entities_at_the_emulator_are_the_bytes_of_the_table(
     installation: Installation, emulator: RunningEmulator
 ) -> None:
-    write_day(installation.landing_root, date.fromisoformat(DAY), 500)
+    write_day(installation.store, date.fromisoformat(DAY), 500)
     installation.run(DAY)
     stored = {row["id"]: json.loads(row["entity"]) for row in installation.rows(XDM_EVENTS, DAY)}
     assert {entity["_id"]: entity for entity in accepted(emulator.base_url)} == stored

@@ -84,7 +84,7 @@ def test_with_apply_it_makes_everything_and_the_road_runs_on_it(sandbox: Place, 
     again = set_up(installation, apply=True)
     assert (metadata(again)["changed"], sandbox.counts()) == (0, EVERYTHING)
 
-    write_day(installation.landing_root, date.fromisoformat(DAY), 120, mix=Mix.clean())
+    write_day(installation.store, date.fromisoformat(DAY), 120, mix=Mix.clean())
     installation.run(DAY)
 
     balance = installation.balance(DAY)
@@ -100,7 +100,7 @@ def test_with_apply_it_makes_everything_and_the_road_runs_on_it(sandbox: Place, 
 
 
 def test_before_set_up_the_road_names_both_ways_out(installation: Installation) -> None:
-    write_day(installation.landing_root, date.fromisoformat(DAY), 5, mix=Mix.clean())
+    write_day(installation.store, date.fromisoformat(DAY), 5, mix=Mix.clean())
 
     failed = installation.run(DAY, raise_on_error=False)
 

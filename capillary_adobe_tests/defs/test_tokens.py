@@ -50,7 +50,7 @@ def installed(
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)
         installation = Installation(tmp_path / "installation", tmp_path / "landing")
-        write_day(installation.landing_root, date.fromisoformat(DAY), LINES)
+        write_day(installation.store, date.fromisoformat(DAY), LINES)
         yield installation, emulator
 
 

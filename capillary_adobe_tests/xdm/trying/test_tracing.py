@@ -19,6 +19,7 @@ from capillary_adobe.capillary.envelope import NotAnEvent, unwrap
 from capillary_adobe.capillary.person import NotDelivered, customer_id
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.landing import open_landing_store, read_records
+from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.tables import ENRICHED_EVENTS
 from capillary_adobe.xdm.language.compiler import Transform, compile_rules
 from capillary_adobe.xdm.language.rule_walk import sites
@@ -65,7 +66,7 @@ def test_a_published_sample_becomes_the_same(sample: str) -> None:
 
 def test_a_made_up_day_becomes_the_same(tmp_path: Path) -> None:
     day = date(2026, 11, 19)
-    write_day(tmp_path, day, 400)
+    write_day(LocalLandingStore(tmp_path), day, 400)
     store = open_landing_store(str(tmp_path))
     records = []
     for found in store.list("live", day.isoformat()):
