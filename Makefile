@@ -30,6 +30,7 @@ bench: .venv/installed-to-develop ## the figures of the road, measured on this m
 	@$(BIN)/python -m bench.batch_forms
 	@$(BIN)/python -m bench.soak
 	@$(BIN)/python -m bench.quota
+	@$(BIN)/python -m bench.receiver --minutes-of-memory 1
 
 clean: ## remove what can be made again; .data stays, it may hold landed events
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -25,7 +25,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from capillary_adobe.defs.build import JOB, build_defs
-from capillary_adobe.defs.resources import LakeResource, LandingResource, ObjectStoreResource, StateResource
+from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.lake import Lake, Slice
@@ -67,7 +67,7 @@ def _entities(folder: Path, events: int) -> list[bytes]:
     write_day(LocalLandingStore(folder / "landing"), date.fromisoformat(DAY), events)
     lake = Lake(str(folder / "lake"))
     resources = {
-        "landing": LandingResource(s3=ObjectStoreResource(), url=str(folder / "landing")),
+        "landing": LandingResource(url=str(folder / "landing")),
         "lake": LakeResource(url=lake.url),
         "state": StateResource(url=f"sqlite:///{folder / 'state.db'}"),
     }

@@ -31,17 +31,19 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="capillary-adobe-bench-") as folder:
-        print(json.dumps(measure(Path(folder), options.events), indent=2))
+        print(json.dumps(measure(Path(folder), options.events, options.landing, options.lake), indent=2))
 
 
-def measure(folder: Path, events: int) -> dict[str, object]:
+def measure(folder: Path, events: int, landing: str | None = None, lake: str | None = None) -> dict[str, object]:
     day = datetime.now(UTC).date() - timedelta(days=1)
     started = time.perf_counter()
     written = write_day(LocalLandingStore(folder / "landing"), day, events)
     generated = time.perf_counter() - started
+    if landing:
+        _land(folder / "landing", landing)
     port, emulator = _emulator(folder)
     try:
-        environment = _environment(folder, port)
+        environment = _environment(folder, port, landing, lake)
         first = _materialize(environment, day)
         after_first = requests.get(f"http://127.0.0.1:{port}/summary.json", timeout=10).json()
         second = _materialize(environment, day)
@@ -95,7 +97,7 @@ def _emulator(folder: Path) -> tuple[int, subprocess.Popen[str]]:
     return int(process.stdout.readline()), process
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
+def _environment(folder: Path, port: int, landing: str | None, lake: str | None) -> dict[str, str]:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
@@ -103,8 +105,8 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
         **os.environ,
         **Tenant.demo().environment(f"http://127.0.0.1:{port}"),
         "DAGSTER_HOME": str(home),
-        "LANDING_URL": str(folder / "landing"),
-        "LAKE_URL": str(folder / "lake"),
+        "LANDING_URL": landing or str(folder / "landing"),
+        "LAKE_URL": lake or str(folder / "lake"),
         "STATE_URL": f"sqlite:///{folder / 'state.db'}",
         "CAPILLARY_ORG_TIMEZONE": "Asia/Kolkata",
         "CAPILLARY_CURRENCY": "INR",

@@ -1,0 +1,1 @@
+"""The receiver under load while something breaks, and what comes out of the pipeline afterwards."""
