@@ -55,7 +55,10 @@ class ReceiverSettings(BaseSettings):
     )
     max_header_bytes: int = Field(default=16 * 2**10, ge=1024, description="With larger headers a body lands aside.")
     commit_seconds: float = Field(
-        default=10.0, gt=0, description="Longest wait for the disk or the store before 429; Capillary waits 30 s."
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Longest wait for the disk or the store before 429; Capillary waits 30 s.",
     )
     commits_at_once: int = Field(default=4, ge=1, le=64, description="Objects that are put at the same time, on S3.")
     group_seconds: float = Field(
@@ -114,6 +117,11 @@ class ReceiverSettings(BaseSettings):
             raise ValueError("RECEIVE_CERTIFICATE_HEADER and RECEIVE_CERTIFICATES belong together; set both, or none")
         if self.certificates is not None and not self.certificates.strip("; "):
             raise ValueError("RECEIVE_CERTIFICATES names no certificate; give the values, separated by semicolons")
+        if self.group_seconds > self.commit_seconds / 2:
+            raise ValueError(
+                "RECEIVE_GROUP_SECONDS is more than half of RECEIVE_COMMIT_SECONDS: events would be refused while they wait "
+                "for others"
+            )
         if self.queue_bytes < self.max_body_bytes:
             raise ValueError("RECEIVE_QUEUE_BYTES is less than RECEIVE_MAX_BODY_BYTES: such a body would never land")
         return self

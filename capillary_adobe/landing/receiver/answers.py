@@ -25,6 +25,7 @@ ELSEWHERE: Final = "elsewhere"
 
 # Reasons beside those of the durable core and of the credentials.
 STARTING: Final = "starting"
+STOPPING: Final = "stopping"
 UNEXPECTED: Final = "unexpected"
 MALFORMED: Final = "malformed"
 HEADERS_ENDLESS: Final = "headers_endless"

@@ -23,6 +23,7 @@ from capillary_adobe.landing.receiver.answers import (
     LANDED,
     NOT_LANDED,
     REFUSED,
+    STOPPING,
     UNEXPECTED,
     Answer,
     Answers,
@@ -76,9 +77,15 @@ class Receiver:
         elif scope["path"] in self._paths:
             await self._answer(scope, receive, send)
         else:
-            self._metrics.request(ELSEWHERE)
-            self._elsewhere.note("post")
-            await self._others(scope, receive, send)
+            await self._answer_elsewhere(scope["headers"], send)
+
+    async def _answer_elsewhere(self, headers: Headers, send: Send) -> None:
+        # A slip in the webhook's address or in a proxy's holds up the queue and is seen; 404 might lose every event.
+        self._metrics.request(ELSEWHERE)
+        self._elsewhere.note("post")
+        answer = self._answers.later_closing if _expects_leave(headers) else self._answers.later
+        await send(answer.start)
+        await send(answer.body)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope["headers"]
@@ -93,8 +100,10 @@ class Receiver:
             answer = self._refuse(str(refused), headers)
         except (NotLanded, Closed) as error:
             answer = self._send_again(error.reason, headers)
-        # The durable core cancels nothing; if it ever did, that is no reason for another answer.
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+        except asyncio.CancelledError:
+            # Only the end of the process cancels: a store hung for longer than a stop may take.
+            answer = self._send_again(STOPPING, headers)
+        except Exception as error:  # noqa: BLE001
             self._failures.note(type(error).__name__, error)
             answer = self._send_again(UNEXPECTED, headers)
         else:

@@ -17,6 +17,7 @@ from typing import Final
 from capillary_adobe.landing.receiver.group_commit import GroupCommit
 from capillary_adobe.landing.receiver.in_folder import FolderPlace
 from capillary_adobe.landing.receiver.large_body import LargeBody
+from capillary_adobe.landing.receiver.logs import Seldom
 from capillary_adobe.landing.receiver.outcome import CommitWatch, NotLanded, Place, Unwritten
 from capillary_adobe.landing.store import LandingError
 from capillary_adobe.settings import ReceiverSettings
@@ -65,6 +66,7 @@ class Committer:
         self._side_threads = ThreadPoolExecutor(_SIDE_THREADS, "receiver-side")
         self._roll_timer: asyncio.TimerHandle | None = None
         self._large_failing = ""
+        self._large_failures = Seldom("A large body cannot be made durable; it is refused for now, to be sent again")
         self._stopping = False
 
     async def start(self) -> None:
@@ -126,6 +128,7 @@ class Committer:
     def _large_told(self, size: int, seconds: float, failure: str) -> None:
         self._large_failing = failure
         if failure:
+            self._large_failures.note(failure)
             self._watch.failed("store", 1)
         else:
             self._watch.committed(1, size, seconds)

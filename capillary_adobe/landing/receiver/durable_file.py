@@ -15,6 +15,7 @@ from pathlib import Path
 
 # Data and size reach the disk; the time of change, which costs a second write, need not. macOS has only the long form.
 _sync = getattr(os, "fdatasync", os.fsync)
+_BLOCK_BYTES = 64 * 1024
 
 
 class DurableFile:
@@ -88,6 +89,21 @@ class DurableFile:
             self._cut_back()
             raise
 
+    def drop_half_line(self) -> None:
+        """Cut off what stands behind the last line: no line without its end was ever acknowledged.
+
+        Raises:
+            OSError: it is there still.
+        """
+        end, whole = self.length, 0
+        while end and not whole:
+            start = max(0, end - _BLOCK_BYTES)
+            whole = os.pread(self._descriptor, end - start, start).rfind(b"\n") + 1
+            end = start + whole
+        if end < self.length:
+            os.ftruncate(self._descriptor, end)
+            self.length = end
+
     def _cut_back(self) -> None:
         try:
             os.ftruncate(self._descriptor, self.length)
@@ -116,7 +132,9 @@ class DurableFile:
 
     def close(self) -> None:
         """Give up the lock."""
-        os.close(self._descriptor)
+        # It is given up all the same, and what counts was synced before.
+        with suppress(OSError):
+            os.close(self._descriptor)
 
 
 def _locked(path: Path, descriptor: int) -> bool:

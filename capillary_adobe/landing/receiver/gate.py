@@ -5,7 +5,7 @@ Belongs here: starting, open, stopping. Does not belong here: starting or stoppi
 
 from __future__ import annotations
 
-from capillary_adobe.landing.receiver.answers import STARTING
+from capillary_adobe.landing.receiver.answers import STARTING, STOPPING
 from capillary_adobe.landing.receiver.committer import Committer
 
 
@@ -31,7 +31,7 @@ class Gate:
 
     def close(self) -> None:
         """Take no new event; those under way go on."""
-        self._closed = "stopping"
+        self._closed = STOPPING
 
     def committer(self) -> Committer:
         """Who makes events durable.

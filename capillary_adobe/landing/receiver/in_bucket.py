@@ -18,7 +18,7 @@ from botocore.handlers import add_expect_header
 
 from capillary_adobe.landing.receiver.naming import Names
 from capillary_adobe.landing.receiver.outcome import Rhythm, Unwritten
-from capillary_adobe.landing.store import ASIDE, EVENTS
+from capillary_adobe.landing.store import ASIDE, EVENTS, LandingError
 from capillary_adobe.object_store import S3Address, keeps_what_is_there, reason, s3_client, status_of
 from capillary_adobe.settings import ReceiverSettings
 
@@ -68,8 +68,15 @@ class BucketPlace:
         """Make sure that it can be written, and learn whether it refuses to replace.
 
         Raises:
-            ObjectStoreError: it cannot be written.
+            LandingError: there is no folder for large bodies.
+            ObjectStoreError: the bucket cannot be written.
         """
+        try:
+            tempfile.gettempdir()
+        except FileNotFoundError as error:
+            raise LandingError(
+                "No folder can be written in which a large body waits until it is whole. Set TMPDIR to one."
+            ) from error
         if keeps_what_is_there(self._client, self._address):
             self._condition = {"IfNoneMatch": "*"}
 
@@ -119,7 +126,7 @@ class BucketPlace:
         try:
             return BucketSpool(self)
         except OSError as error:
-            raise Unwritten(error.strerror or type(error).__name__) from error
+            raise _not_spooled(error) from error
 
     def upload(self, file: IO[bytes], why: str) -> None:
         """Put a large body, in parts. Raises Unwritten."""
@@ -170,8 +177,10 @@ class BucketSpool:
         """Add a piece. Raises Unwritten."""
         try:
             self._file.write(piece)
+            # What is kept back would fail at the upload, as if the store had.
+            self._file.flush()
         except OSError as error:
-            raise Unwritten(error.strerror or type(error).__name__) from error
+            raise _not_spooled(error) from error
 
     def land(self, why: str) -> None:
         """Put it as an object of its own. Raises Unwritten."""
@@ -180,6 +189,11 @@ class BucketSpool:
     def discard(self) -> None:
         """Forget the file."""
         self._file.close()
+
+
+def _not_spooled(error: OSError) -> Unwritten:
+    # The operator looks at the bucket otherwise.
+    return Unwritten(f"{error.strerror or type(error).__name__} in {tempfile.gettempdir()}")
 
 
 def _failure_of(call: Callable[[], object]) -> Exception | None:

@@ -60,13 +60,13 @@ class FolderPlace:
             LandingError: it cannot be written.
         """
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._make_root()
             self._make_receiving()
             self._probe()
         except OSError as error:
             raise LandingError(
                 f"LANDING_URL={self._root} cannot be written ({error.strerror}). Check that the folder exists, belongs to "
-                "the user of the receiver and has free space."
+                "the user of the receiver, lies on one disk with all that is in it and has free space."
             ) from error
         self.tend()
 
@@ -225,14 +225,23 @@ class FolderPlace:
                 return file
         raise FileNotFoundError(2, "the folder of the receivers' own files goes again and again", str(self._receiving))
 
+    def _make_root(self) -> None:
+        root = self._root.absolute()
+        make_folders(next(folder for folder in (root, *root.parents) if folder.exists()), root)
+
     def _make_receiving(self) -> None:
         self._receiving.mkdir(exist_ok=True)
         sync_folder(self._root)
 
     def _probe(self) -> None:
         file = self._begin(_SPOOLED)
+        name = f".{file.path.name}"
         try:
             file.append(b"\0" * _PROBE_BYTES)
+            # Folders of another user or on another disk would keep what is acknowledged from being seen.
+            for folder in (EVENTS, ASIDE):
+                make_folders(self._root, self._root / folder)
+                file.move(self._root / folder / name)
         finally:
             file.remove()
 

@@ -47,11 +47,13 @@ class LargeBody:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._stopping():
-            # The threads may have ended.
-            self._discard()
-        else:
+        if not self._stopping():
             self._executor.submit(self._discard)
+        elif self._lock.acquire(blocking=False):
+            # The threads may have ended, and the loop must not wait for a call that hangs; what that holds goes with the
+            # process, or with the next receiver.
+            self._lock.release()
+            self._discard()
 
     async def write(self, piece: bytes) -> None:
         """Add a piece.

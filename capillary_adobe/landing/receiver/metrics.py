@@ -20,9 +20,31 @@ from prometheus_client import (
     generate_latest,
 )
 
+from capillary_adobe.landing.receiver import answers, credentials
+
 _PREFIX: Final = "capillary_adobe_receiver_"
 # Seconds: a folder commits in 1 ms, an S3 store in 50 ms; above 10 s the request has been answered 429.
 _COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Prometheus sees no growth in a series that begins with its first count, so each is there from the start: an alert on the
+# first refusal would not come.
+_REQUESTS: Final = {
+    answers.LANDED: ("",),
+    answers.ASIDE: ("unreadable", "oversize", "headers"),
+    answers.REFUSED: (
+        credentials.SECRET_MISSING,
+        credentials.SECRET_WRONG,
+        credentials.SIGNATURE_MISSING,
+        credentials.SIGNATURE_WRONG,
+        credentials.CERTIFICATE_MISSING,
+        credentials.CERTIFICATE_WRONG,
+        answers.MALFORMED,
+        answers.HEADERS_ENDLESS,
+    ),
+    answers.NOT_LANDED: ("overload", "store", answers.STARTING, answers.STOPPING, answers.UNEXPECTED),
+    answers.ABORTED: ("",),
+    answers.TIMED_OUT: ("slow_headers", "slow_body"),
+    answers.ELSEWHERE: ("",),
+}
 
 
 class Queue(Protocol):
@@ -55,6 +77,7 @@ class Metrics:
         self._requests = self._counter("requests", "Requests by outcome and reason.", "outcome", "reason")
         self._closed = self._counter("connections_closed", "Connections closed by the receiver, by reason.", "reason")
         self._failures = self._counter("commit_failures", "Commits that failed, by reason.", "reason")
+        self._failures.labels("store")
         self._events = self._counter("events_landed", "Events made durable.")
         self._bytes = self._counter("bytes_landed", "Bytes made durable.")
         self._seconds = Histogram(
@@ -67,7 +90,11 @@ class Metrics:
             {"version": version("capillary-adobe")}
         )
         # `labels` looks up under a lock and costs more than the counting.
-        self._known: dict[tuple[str, str], Counter] = {}
+        self._known = {
+            (outcome, reason): self._requests.labels(outcome, reason)
+            for outcome, reasons in _REQUESTS.items()
+            for reason in reasons
+        }
 
     def request(self, outcome: str, reason: str = "") -> None:
         """A request has come to its end."""

@@ -37,6 +37,8 @@ def _recover_one(path: Path, land: Callable[[DurableFile], None]) -> None:
     if file is None:
         return
     try:
+        if path.suffix == LINES:
+            file.drop_half_line()
         # A body in pieces is acknowledged once it has its final name, so one that is here is not.
         if file.length == 0 or path.suffix != LINES:
             path.unlink()

@@ -156,7 +156,7 @@ class _Serving:
         try:
             await asyncio.wait_for(committer.stop(), seconds)
         except TimeoutError:
-            words = "stopped before all was landed; what was acknowledged lies under .receiving for the next receiver"
+            words = "stopped before all was landed; what was acknowledged is durable, in a folder the next receiver lands it"
             tell(words, logging.ERROR, seconds=seconds)
             return False
         return True

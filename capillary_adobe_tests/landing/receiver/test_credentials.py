@@ -117,6 +117,8 @@ def test_a_signature_that_is_not_there_is_told_before_the_body() -> None:
         ({"previous_secret": "two\nlines"}, "RECEIVE_PREVIOUS_SECRET is malformed"),
         ({"path": "/metrics"}, "RECEIVE_PATH is malformed"),
         ({"queue_bytes": "1048575"}, "RECEIVE_QUEUE_BYTES is less than RECEIVE_MAX_BODY_BYTES"),
+        ({"group_seconds": "6"}, "RECEIVE_GROUP_SECONDS is more than half of RECEIVE_COMMIT_SECONDS"),
+        ({"commit_seconds": "inf"}, "less than or equal to 300"),
     ],
 )
 def test_settings_that_would_let_in_nobody_or_anybody(settings: dict[str, str], words: str) -> None:

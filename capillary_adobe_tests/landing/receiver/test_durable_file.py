@@ -49,7 +49,9 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_refuses_and_serves_again_once_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_and_serves_again_once_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     watch = Watched()
     landed: list[int] = []
 
@@ -80,6 +82,7 @@ def test_a_full_disk_refuses_and_serves_again_once_there_is_room(tmp_path: Path)
         assert numbers(lines_in(store)) == landed
         assert asides_in(store) == []
         assert not list((disk / ".receiving").iterdir())
+    assert sum(line.startswith("A large body cannot be made durable") for line in caplog.messages) == 1
     assert landed[-1] == 1003
     assert len(landed) > 10
     assert {reason for reason, _ in watch.failed_groups} == {"store"}
@@ -255,11 +258,30 @@ def test_a_name_that_is_not_durable_is_not_acknowledged(tmp_path: Path, monkeypa
     assert numbers(lines_in(open_landing_store(str(tmp_path)))) == [0, 2]
 
 
+def test_a_new_landing_folder_is_durable_before_anything_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(durable_file.os, "fsync", noted)
+
+    async def land() -> None:
+        async with committing(tmp_path / "new" / "landing") as committer:
+            await take(committer, event(1))
+
+    asyncio.run(land())
+    assert synced[:3] == [tmp_path, tmp_path / "new", tmp_path / "new" / "landing"]
+
+
 def test_what_cannot_be_moved_yet_is_moved_later(tmp_path: Path) -> None:
     """Something stands where the day's folder must be; acknowledged events wait hidden, and their age is told."""
 
     async def land() -> None:
         async with committing(tmp_path, roll_seconds=0.02) as committer:
+            (tmp_path / "events").rmdir()
             (tmp_path / "events").write_bytes(b"in the way")
             await take(committer, event(1))
             await until(lambda: committer.oldest_unlanded_seconds() > 0.1)

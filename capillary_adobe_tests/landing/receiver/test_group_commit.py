@@ -228,6 +228,11 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_taken(tmp_pa
 
     with pytest.raises(LandingError, match=r"LANDING_URL=.*file/landing cannot be written \(Not a directory\)"):
         asyncio.run(start(str(tmp_path / "file" / "landing")))
+    # What is acknowledged could never be seen.
+    (tmp_path / "events").write_bytes(b"in the way")
+    with pytest.raises(LandingError, match=r"cannot be written \(Not a directory\)"):
+        asyncio.run(start(str(tmp_path)))
+    assert not list((tmp_path / ".receiving").iterdir())
     with pytest.raises(LandingError, match="LANDING_URL=ftp://x is not supported"):
         asyncio.run(start("ftp://x"))
 

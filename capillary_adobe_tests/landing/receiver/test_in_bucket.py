@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from capillary_adobe.landing import LandingStore, open_landing_store
+from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
+from capillary_adobe.landing.receiver.committer import open_committer
+from capillary_adobe.landing.receiver.outcome import NotLanded
 from capillary_adobe.object_store import ObjectStoreError
+from capillary_adobe.settings import ReceiverSettings
 from capillary_adobe_tests.landing.receiver.landed import (
     Watched,
     asides_in,
@@ -25,6 +30,7 @@ from capillary_adobe_tests.landing.receiver.landed import (
     today_in,
     until,
 )
+from capillary_adobe_tests.landing.receiver.test_durable_file import small_disk
 from capillary_adobe_tests.s3_faults import FaultyS3, Request, faulty_s3
 from capillary_adobe_tests.s3_servers import S3Server
 
@@ -184,6 +190,55 @@ def test_a_store_that_hangs_is_answered_in_time(s3: FaultyS3, url: str, store: L
     assert len(landed) == len(set(landed))
 
 
+def test_a_stop_does_not_wait_for_a_large_body_that_hangs(s3: FaultyS3, url: str) -> None:
+    go_on, asked = threading.Event(), threading.Event()
+
+    def hang(request: Request) -> None:
+        if "/aside/" in request.path:
+            asked.set()
+            go_on.wait(20)
+
+    async def land() -> None:
+        committer = open_committer(ReceiverSettings(commit_seconds=60), url, Watched())
+        await committer.start()
+
+        async def send() -> None:
+            async with committer.large() as body:
+                await body.write(b"z")
+                await body.land("oversize")
+
+        s3.fault = hang
+        sending = asyncio.create_task(send())
+        await until(asked.is_set)
+        await committer.stop()
+        sending.cancel()
+        begun = time.monotonic()
+        await asyncio.wait({sending})
+        assert time.monotonic() - begun < 5
+        go_on.set()
+
+    asyncio.run(land())
+
+
+def test_a_full_disk_for_large_bodies_is_named(
+    url: str, store: LandingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def land(disk: Path) -> None:
+        async with committing(url, group_seconds=0) as committer:
+            async with committer.large() as large:
+                # More than the disk has, and less than a file keeps in memory before it writes.
+                await large.write(b"l" * 4096)
+                with pytest.raises(NotLanded, match="store"):
+                    await large.write(b"l" * 100)
+            assert committer.failing() == f"No space left on device in {disk}"
+            assert await outcome(take(committer, event(1))) == "landed"
+
+    with small_disk(tmp_path / "disk", "4k") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        asyncio.run(land(disk))
+    assert numbers(lines_in(store)) == [1]
+
+
 def test_a_store_that_refuses_for_good_is_not_tried_again(s3: FaultyS3, url: str) -> None:
     async def land() -> None:
         async with committing(url, group_seconds=0) as committer:
@@ -205,6 +260,22 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_taken(s3: FaultyS
         asyncio.run(start("s3://nowhere-at-all/x"))
     with pytest.raises(ObjectStoreError, match="LANDING_URL=s3:// is no address"):
         asyncio.run(start("s3://"))
+
+
+def test_no_folder_for_large_bodies_is_told_before_anything_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose file system is read-only."""
+
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+
+    async def start() -> None:
+        async with committing(url):
+            pytest.fail("it started")
+
+    with pytest.raises(LandingError, match="Set TMPDIR"):
+        asyncio.run(start())
 
 
 def test_a_store_that_would_replace_keeps_every_object_too(

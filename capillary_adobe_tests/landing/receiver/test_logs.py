@@ -101,7 +101,7 @@ def test_an_exception_that_nobody_foresaw_is_answered_429_and_told_without_its_w
     asyncio.run(app(scope, receive, send))
     assert sent[0]["status"] == 429
     assert (b"retry-after", b"5") in sent[0]["headers"]
-    assert f'outcome="not_landed",reason="{UNEXPECTED}"' in metrics.text().decode()
+    assert f'outcome="not_landed",reason="{UNEXPECTED}"}} 1.0' in metrics.text().decode()
     told = [logs.JsonLines().format(record) for record in caplog.records]
     assert ["ValueError" in one for one in told] == [True, False]
     assert "jane" not in "".join(told)

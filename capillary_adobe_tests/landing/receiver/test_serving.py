@@ -68,11 +68,10 @@ def test_a_stop_under_load_lands_what_was_acknowledged(tmp_path: Path, number: i
     lines = receiver.lines()
     assert acknowledged <= set(lines)
     assert set(lines.values()) == {1}
-    assert [json.loads(line)["event"] for line in receiver.log().splitlines()] == [
-        f"receiving on {receiver.url}/events",
-        "stopping",
-        "stopped",
-    ]
+    told = [json.loads(line)["event"] for line in receiver.log().splitlines()]
+    # A request may come between the signal and the end of its connection.
+    refused = "Events are not taken now and are to be sent again"
+    assert [one for one in told if one != refused] == [f"receiving on {receiver.url}/events", "stopping", "stopped"]
 
 
 def test_a_stop_waits_for_a_body_and_takes_no_new_one(tmp_path: Path) -> None:
