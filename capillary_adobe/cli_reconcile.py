@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SOMETHING_LOST = 3
 """Exit code where something that was sent has not landed."""
+_CANNOT_TELL = 1
 _MOST_NAMED = 20
 
 
@@ -52,6 +53,8 @@ def reconcile(ctx: click.Context, day: date, *, as_json: bool) -> None:
     click.echo(json.dumps(account.as_dict(), indent=2) if as_json else shown(account))
     if not account.nothing_lost:
         ctx.exit(SOMETHING_LOST)
+    if account.doubts:
+        ctx.exit(_CANNOT_TELL)
 
 
 def _say(words: str) -> None:
@@ -132,10 +135,15 @@ def _notes(account: Reconciliation) -> list[str]:
         notes.append(
             f"{account.unread_objects} landed objects are not read by a run yet; their events count as landed."
         )
-    if account.without_event_id:
+    if account.without_event_id and account.outcomes["missing"]:
         notes.append(
             f"{account.without_event_id} landed records tell no event id, or were read before ids were stored. An event that "
             "is missing may be among them: materialize its landing day from raw_events on, then look again."
+        )
+    if account.log.without_id:
+        notes.append(
+            f"{account.log.without_id} events of the log carry no id, so that only their number can be compared: "
+            f"{account.without_event_id} such records landed."
         )
     if account.matched_by_request:
         notes.append(f"{account.matched_by_request} events landed without an id and were told by their request.")
@@ -147,6 +155,8 @@ def _notes(account: Reconciliation) -> list[str]:
 def _verdict(account: Reconciliation) -> str:
     if account.lost:
         return f"{len(account.lost)} events are missing. See docs/troubleshooting.md, Events that did not land."
+    if account.doubts:
+        return "Nothing is missing of what the log gave; whether that is all, cannot be told."
     if account.outcomes["retrying"] or account.outcomes["just_sent"]:
         return "Nothing is missing so far; some is still on its way."
     return "Nothing is missing." if account.sent else "Capillary's log names no event of this day."

@@ -42,7 +42,8 @@ def subscribe(*, only_plan: bool, yes: bool, as_json: bool) -> None:
     if plan.action is not Action.NOTHING and not yes:
         click.confirm("Do this at Capillary?", abort=True)
     done = subscription.apply()
-    click.echo(json.dumps(done.as_dict(), indent=2) if as_json else _told(done))
+    notes = list(dict.fromkeys((*plan.notes, *done.notes)))
+    click.echo(json.dumps(done.as_dict() | {"notes": notes}, indent=2) if as_json else _told(done))
 
 
 def _shown(plan: Plan) -> str:

@@ -9,13 +9,16 @@ tables and in the objects that no run has read yet.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,6 +78,8 @@ class Reconciliation:
     without_event_id: int
     """Records of the landing days that tell no id, or were read before ids were stored."""
     log: Extent = field(default_factory=Extent)
+    log_rows: int = 0
+    """Rows of the day's log that name an event. More than `sent` where Capillary sent one twice."""
     told_by_capillary: int | None = None
     """Events that Capillary itself counts in the day's log."""
 
@@ -87,12 +92,25 @@ class Reconciliation:
     def doubts(self) -> list[str]:
         """What speaks against having read the whole log of the day, in words."""
         found = []
-        if self.told_by_capillary is not None and self.told_by_capillary > self.sent:
-            found.append(f"Capillary counts {self.told_by_capillary} events, its log gave {self.sent}")
+        given = self.log_rows + self.log.without_id + self.log.unreadable
+        if self.told_by_capillary is not None and self.told_by_capillary > given:
+            found.append(f"Capillary counts {self.told_by_capillary} events, its log gave {given}")
+        live = self.not_in_log_by_lane().get("live", 0)
+        if live and not self.sent:
+            found.append(
+                f"it names no event, and {live} landed live: it may be the log of another webhook than the one that posts here "
+                "(CAPILLARY_LOG_CONSUMER_GROUP_ID, CAPILLARY_WEBHOOK_NAME)"
+            )
         if self.log.cut_spans:
             found.append(f"{self.log.cut_spans} answers may be cut although no shorter span can be asked for")
+        if self.log.strays:
+            found.append("the log gave rows of another time than was asked for")
         if self.log.unreadable:
-            found.append(f"{self.log.unreadable} rows of the log name no event or no time")
+            found.append(f"{self.log.unreadable} rows of the log tell no time or are of no known form")
+        if self.log.without_id > self.without_event_id:
+            found.append(
+                f"{self.log.without_id} events of the log carry no id, and only {self.without_event_id} such records landed"
+            )
         return found
 
     def not_in_log_by_lane(self) -> dict[str, int]:
@@ -104,13 +122,14 @@ class Reconciliation:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times in ISO form."""
-        shown = asdict(self)
-        shown["lost"] = [
-            asdict(one) | {"ingested": iso(one.ingested_ms), "attempted": iso(one.attempted_ms)} for one in self.lost
-        ]
-        for one in shown["lost"]:
-            del one["ingested_ms"], one["attempted_ms"]
-        return shown | {"nothing_lost": self.nothing_lost, "doubts": self.doubts}
+        shown = asdict(replace(self, lost=[])) | {"nothing_lost": self.nothing_lost, "doubts": self.doubts}
+        return shown | {"lost": [_as_dict(one) for one in self.lost]}
+
+
+def _as_dict(event: JudgedEvent) -> dict[str, Any]:
+    shown = vars(event) | {"ingested": iso(event.ingested_ms), "attempted": iso(event.attempted_ms)}
+    del shown["ingested_ms"], shown["attempted_ms"]
+    return shown
 
 
 def iso(ms: int | None) -> str | None:
@@ -191,14 +210,15 @@ class Reconciler:
         """The account of a day.
 
         Raises:
-            ReconcileError: the day lies ahead, or so far back that Capillary has dropped its log.
+            ReconcileError: the day lies ahead, or so far back that Capillary has dropped its log, or there is no room to
+                compare it.
             CapillaryApiError: Capillary does not answer, refuses, or answers in a form that is not known.
             LandingError, LakeError, StateError: one of ours cannot be read.
         """
         start_ms = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
         end_ms = start_ms + _DAY_MS
         self._demand_kept(day, start_ms)
-        with Judgement(start_ms, end_ms, self._now_ms - self._settle_ms) as judgement:
+        with _room_for(day), Judgement(start_ms, end_ms, self._now_ms - self._settle_ms) as judgement:
             # In this order: what the log calls delivered had landed before, and an object that is read in between is seen
             # in either place.
             progress(f"Reading Capillary's log of {day}")
@@ -229,6 +249,7 @@ class Reconciler:
                 unread_objects=len(unread),
                 without_event_id=without.records,
                 log=self._log.extent,
+                log_rows=judgement.log_rows(),
                 told_by_capillary=told,
             )
 
@@ -271,6 +292,17 @@ class Reconciler:
                     yield _of_ids(ids)
                     ids = []
         yield _of_ids(ids)
+
+
+@contextmanager
+def _room_for(day: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise ReconcileError(
+            f"Comparing {day} needs more room for temporary files than there is in {tempfile.gettempdir()}. Make room there, "
+            "or set TMPDIR to a folder that has some."
+        ) from error
 
 
 class _Counted:

@@ -96,7 +96,7 @@ class Judgement:
         self._db = self._stack.enter_context(duckdb.connect(config=bounds))
         self._db.execute(
             "create table log (event_id varchar, event_name varchar, request_id varchar, ref_id varchar, "
-            "ingested_ms bigint, attempted_ms bigint, fate varchar, http_status integer);"
+            "ingested_ms bigint, attempted_ms bigint, fate varchar, http_status integer, part integer);"
             "create table landed (event_id varchar);"
             "create table nameless (event_name varchar, request_id varchar, ref_id varchar);"
             "create table others (event_name varchar, lane varchar, events bigint);"
@@ -108,13 +108,13 @@ class Judgement:
 
     def sent(self, parts: Iterable[list[Sending]]) -> None:
         """Take the log: the day itself, and what follows it closely."""
-        for rows in parts:
+        for number, rows in enumerate(parts):
             columns = zip(*rows, strict=True) if rows else ((),) * len(_LOG)
             batch = pa.RecordBatch.from_arrays(
                 [pa.array(column, field.type) for column, field in zip(columns, _LOG, strict=True)], schema=_LOG
             )
             with _named(self._db, "part", pa.Table.from_batches([batch])):
-                self._db.execute("insert into log select * from part")
+                self._db.execute("insert into log select *, $number from part", {"number": number})
         self._db.execute("create table ids as select distinct event_id from log")
 
     def landed(self, rows: Iterable[pa.RecordBatch]) -> None:
@@ -194,6 +194,20 @@ class Judgement:
     def matched_by_request(self) -> int:
         """Events that landed without an id and were told by their request."""
         return self._db.sql("select count(*) from judged where by_request").fetchall()[0][0]
+
+    def log_rows(self) -> int:
+        """Sendings in the day's log: an event that was sent twice counts twice, a row that came in two parts once."""
+        return self._db.execute(
+            """
+            with alike as (
+                select * exclude (part), part, count(*) as rows from log
+                where ingested_ms >= $start and ingested_ms < $end group by all
+            )
+            select coalesce(sum(most), 0)::bigint
+            from (select * exclude (part, rows), max(rows) as most from alike group by all)
+            """,
+            self._bounds,
+        ).fetchall()[0][0]
 
     def not_in_log(self) -> dict[str, dict[str, int]]:
         """Events of the day that landed and that the log does not name, by event type and lane."""

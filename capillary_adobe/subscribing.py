@@ -1,14 +1,15 @@
-"""The webhook at Capillary: what it should be, what it is, and the way from one to the other.
+"""The webhook at Capillary: from what it is to what it should be.
 
-Belongs here: the plan and carrying it out. Does not belong here: the calls (`capillary.api.webhooks`), asking and printing
-(`cli_subscribe.py`).
+Belongs here: the plan and carrying it out. Does not belong here: what it should be (`wanted_webhook.py`), the calls
+(`capillary.api.webhooks`), asking and printing (`cli_subscribe.py`).
 
 * The webhook is known by its name: Capillary lets none be edited, and holds it to be unique.
 * What is not wanted otherwise stays: other headers, fields that are not known here.
 * A deactivated webhook is gone for good at Capillary. So none is ever deactivated or deleted here, and one that somebody
   deactivated is not taken up again.
 * A creation whose answer is lost is looked for by name before it is repeated, so there is never a second webhook.
-* Two webhooks for one address would bring every event twice. So none is made beside another one of the same address.
+* Two webhooks for one address would bring every event twice. So none is made beside another one of the same address, and
+  of two runs over one state database the second waits for the first.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from capillary_adobe.capillary.api.client import (
     CapillaryApi,
@@ -26,26 +29,23 @@ from capillary_adobe.capillary.api.client import (
     UnansweredCapillaryApiError,
 )
 from capillary_adobe.capillary.api.webhooks import Record, Webhooks, headers_of
-from capillary_adobe.mapping_in_force import InForce, in_force
 from capillary_adobe.settings import (
     CapillaryApiSettings,
     CapillarySettings,
     MappingSettings,
     ReceiverSettings,
-    SettingsError,
     StorageSettings,
     WebhookSettings,
     load,
     load_all,
 )
 from capillary_adobe.state import State
-from capillary_adobe.xdm.language.rule_model import GENERIC
+from capillary_adobe.wanted_webhook import Change, Wanted, wanted_webhook
 
-_JSON = "application/json"
 # Nothing says how soon a webhook that was made or changed is in the list as it is.
 _PAUSES_SECONDS = (1.0, 2.0)
 _CREATIONS = 3
-_SECRET = "***"  # noqa: S105 - stands for one
+_LOCK: Final = "subscribe"
 
 
 class Action(StrEnum):
@@ -55,70 +55,6 @@ class Action(StrEnum):
     CHANGE = "change"
     NOTHING = "nothing"
     BLOCKED = "needs a person"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One field that is to have another value; both for people, a secret as ***."""
-
-    field: str
-    now: str
-    then: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The webhook as it should be; `secret` is the value of `header`."""
-
-    name: str
-    url: str
-    events: frozenset[str]
-    connections: int
-    till: bool
-    store: bool
-    identifiers: frozenset[str]
-    child_orgs: bool
-    header: str
-    secret: str = field(repr=False)
-
-    def onto(self, record: Record) -> Record:
-        """A record with every wanted value, and otherwise as it is."""
-        ours = {self.header.lower(), "content-type"}
-        others = {name: value for name, value in headers_of(record).items() if name.lower() not in ours}
-        return record | {
-            "name": self.name,
-            "active": True,
-            "webHookType": "HTTP",
-            "methodType": "POST",
-            "webHookUrl": self.url,
-            "eventNames": sorted(self.events),
-            "webHookHeaders": {**others, "Content-Type": _JSON, self.header: self.secret},
-            "maxAllowedConnections": self.connections,
-            "tillDetailsEnrichmentEnabled": self.till,
-            "storeDetailsEnrichmentEnabled": self.store,
-            "customerIdentifiersToBeEnriched": sorted(self.identifiers),
-            "listenToChildEvents": self.child_orgs,
-        }
-
-    def changes(self, record: Record) -> list[Change]:
-        """What differs in a record from what is wanted."""
-        found = [
-            _change(name, record.get(name), wanted)
-            for name, wanted in self.onto({}).items()
-            # Only an active one is compared at all.
-            if name not in ("name", "active", "webHookHeaders") and not _same(record.get(name), wanted)
-        ]
-        return found + self._header_changes(headers_of(record))
-
-    def _header_changes(self, headers: dict[str, str]) -> list[Change]:
-        secrets = [value for name, value in headers.items() if name.lower() == self.header.lower()]
-        types = [value for name, value in headers.items() if name.lower() == "content-type"]
-        found = []
-        if secrets != [self.secret]:
-            found.append(Change(f"header {self.header}", f"{_SECRET} (differs)" if secrets else "missing", _SECRET))
-        if [one.partition(";")[0].strip().lower() for one in types] != [_JSON]:
-            found.append(Change("header Content-Type", ", ".join(types) or "missing", _JSON))
-        return found
 
 
 @dataclass(frozen=True)
@@ -152,9 +88,17 @@ class Plan:
 class Subscription:
     """The webhook of this installation."""
 
-    def __init__(self, webhooks: Webhooks, wanted: Wanted, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        wanted: Wanted,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`alone` keeps others away while something is changed."""
         self._webhooks = webhooks
         self._wanted = wanted
+        self._alone = alone
         self._sleep = sleep
 
     def plan(self) -> Plan:
@@ -164,8 +108,8 @@ class Subscription:
             CapillaryApiError: Capillary refuses or does not answer.
         """
         plan = self._look()
-        unknown = self._unknown_events()
-        return Plan(plan.action, plan.wanted, plan.record, plan.changes, (*plan.notes, *unknown), plan.why)
+        path = [_wrong_path(plan.wanted)] if plan.wanted.wrong_path else []
+        return replace(plan, notes=(*path, *plan.notes, *self._unknown_events()))
 
     def apply(self) -> Plan:
         """Look, do what is needed, read back; gives what was done, with the record as it is now.
@@ -173,7 +117,12 @@ class Subscription:
         Raises:
             PermanentCapillaryApiError: a person is needed first, Capillary refuses, or it keeps other values than those sent.
             TransientCapillaryApiError: Capillary does not answer; run it again.
+            StateError: the state database cannot be locked.
         """
+        with self._alone():
+            return self._apply()
+
+    def _apply(self) -> Plan:
         done = self._look()
         if done.action is Action.BLOCKED:
             raise PermanentCapillaryApiError(done.why)
@@ -182,6 +131,8 @@ class Subscription:
         elif done.action is Action.CHANGE and done.record is not None:
             self._webhooks.change(self._wanted.onto(done.record))
         now = self._look_until(lambda plan: plan.action is Action.NOTHING)
+        if now.action is Action.BLOCKED:
+            raise PermanentCapillaryApiError(now.why)
         if now.action is not Action.NOTHING:
             fields = ", ".join(change.field for change in now.changes) or "the webhook itself"
             raise PermanentCapillaryApiError(
@@ -229,7 +180,7 @@ class Subscription:
             why = _same_address(beside) if beside else _deactivated(wanted.name) if named else ""
             return Plan(Action.BLOCKED if why else Action.CREATE, wanted, why=why)
         record = ours[0]
-        if beside and record.get("webHookUrl") != wanted.url:
+        if beside and not _posts_to(record, wanted.url):
             return Plan(Action.BLOCKED, wanted, record, why=_same_address(beside))
         changes = tuple(wanted.changes(record))
         notes = tuple(_notes(record, wanted, beside))
@@ -260,87 +211,9 @@ def open_subscription(api: CapillaryApi | None = None) -> Subscription:
         CapillaryApiSettings, CapillarySettings, WebhookSettings, ReceiverSettings, MappingSettings, StorageSettings
     )
     wanted = wanted_webhook(load(WebhookSettings), load(ReceiverSettings))
-    return Subscription(Webhooks(api or CapillaryApi(load(CapillaryApiSettings))), wanted)
-
-
-def wanted_webhook(settings: WebhookSettings, receiver: ReceiverSettings) -> Wanted:
-    """The webhook that the settings describe.
-
-    Raises:
-        SettingsError: its address or secret is missing, or no event is named.
-        MappingError: the mapping cannot be used.
-        StateError: the state database cannot be read.
-    """
-    missing = [
-        f"{name} is missing. Set it in the environment or in .env: {meaning}"
-        for name, value, meaning in (
-            ("CAPILLARY_WEBHOOK_URL", settings.url, "the address of the receiver as Capillary reaches it."),
-            ("RECEIVE_SECRET", receiver.secret, "the value of the header by which the receiver knows Capillary."),
-        )
-        if value is None
-    ]
-    if settings.url is None or receiver.secret is None:
-        raise SettingsError("\n".join(missing))
-    events = _listed(settings.events) if settings.events is not None else events_in_use()
-    if not events:
-        raise SettingsError("CAPILLARY_WEBHOOK_EVENTS names no event. Name at least one, or leave it out for all.")
-    return Wanted(
-        name=settings.name,
-        url=settings.url,
-        events=frozenset(events),
-        connections=settings.connections,
-        till=settings.till,
-        store=settings.store,
-        identifiers=frozenset(_listed(settings.identifiers)),
-        child_orgs=settings.child_orgs,
-        header=receiver.header,
-        secret=receiver.secret.get_secret_value(),
-    )
-
-
-def events_in_use() -> list[str]:
-    """The events that the mapping in force makes anything of.
-
-    Drafts are among them, since they are tried on real events, and paused ones, which are delivered later.
-
-    Raises:
-        MappingError: the mapping cannot be used.
-        StateError: the state database cannot be read.
-    """
-    mapping = in_force(State(load(StorageSettings).state_url), load(MappingSettings))
-    return sorted({event for event in mapping.rules if event != GENERIC} | _delivered_generically(mapping))
-
-
-def _delivered_generically(mapping: InForce) -> set[str]:
-    if not load(CapillarySettings).deliver_other_events:
-        return set()
-    return {one.name for one in mapping.catalogue if not one.instead_of_a_person}
-
-
-def _listed(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
-
-
-def _same(now: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list):
-        return set(map(str, now or [])) == set(wanted)
-    # Older records lack flags that came later.
-    return bool(now) == wanted if isinstance(wanted, bool) else now == wanted
-
-
-def _change(name: str, now: Any, wanted: Any) -> Change:
-    """A change for people; of two lists only what differs, so that an event that goes is seen among forty that stay."""
-    if isinstance(now, list) and isinstance(wanted, list) and now:
-        there = set(map(str, now))
-        gone, new = (", ".join(sorted(one)) for one in (there - set(wanted), set(wanted) - there))
-        return Change(name, f"also {gone}" if gone else "nothing more", f"also {new}" if new else "nothing more")
-    return Change(name, _shown(now), _shown(wanted))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(sorted(map(str, value))) or "none"
-    return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
+    webhooks = Webhooks(api or CapillaryApi(load(CapillaryApiSettings)))
+    state = State(load(StorageSettings).state_url)
+    return Subscription(webhooks, wanted, alone=lambda: state.day_lock(_LOCK))
 
 
 def _is_there(plan: Plan) -> bool:
@@ -348,7 +221,18 @@ def _is_there(plan: Plan) -> bool:
 
 
 def _posts_to(record: Record, url: str) -> bool:
-    return bool(record.get("active", True)) and record.get("webHookUrl") == url
+    return bool(record.get("active", True)) and _address(record.get("webHookUrl")) == _address(url)
+
+
+def _address(url: Any) -> tuple[str | None, str]:
+    """Where an address leads, however it is written: host and port, and path."""
+    try:
+        parts = urlsplit(str(url).strip())
+        port = parts.port
+    except ValueError:
+        return None, str(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.hostname}:{port or usual}", parts.path.rstrip("/")
 
 
 def _notes(record: Record, wanted: Wanted, beside: Iterable[str]) -> list[str]:
@@ -359,6 +243,13 @@ def _notes(record: Record, wanted: Wanted, beside: Iterable[str]) -> list[str]:
     if doubled:
         notes.append(f"Another webhook posts to the same address: {doubled}. What both send arrives twice.")
     return notes
+
+
+def _wrong_path(wanted: Wanted) -> str:
+    return (
+        f"CAPILLARY_WEBHOOK_URL does not end with RECEIVE_PATH={wanted.receive_path}, and the receiver answers 404 elsewhere: "
+        "right only if a proxy changes the path, or takes the events itself."
+    )
 
 
 def _same_address(beside: Iterable[str]) -> str:

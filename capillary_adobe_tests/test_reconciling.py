@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -18,6 +19,7 @@ from capillary_adobe.reconciling import ReconcileError, Reconciler, Reconciliati
 from capillary_adobe.settings import CapillaryApiSettings, SettingsError
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, SET_ASIDE
 from capillary_adobe.xdm.language.rules import load_rules
+from capillary_adobe_tests.capillary.api.test_delivery_log import row
 from capillary_adobe_tests.capillary.events import event
 from capillary_adobe_tests.capillary.road import Road
 from capillary_adobe_tests.posting import DAY_MS, NOON_MS, YESTERDAY, Posting, told
@@ -89,15 +91,20 @@ def test_every_outcome_is_told_apart(road: Road, posting: Posting) -> None:
 def test_what_no_run_has_read_yet_counts_as_landed_until_it_is_gone(road: Road, posting: Posting) -> None:
     posting.send([told("read")])
     road.run(day=YESTERDAY)
-    posting.send([told("one"), told("two"), orjson.dumps(event(eventId="cut", createdAt=NOON_MS))])
+    posting.send([told("one"), told("two"), orjson.dumps(event(eventId="cut", createdAt=NOON_MS))[:-1]])
+    # One body over several lines, as the receiver puts it aside.
+    posting.webhook.dropped = {"aside"}
+    posting.send([told("aside")])
+    pretty = orjson.dumps(orjson.loads(told("aside")), option=orjson.OPT_INDENT_2)
+    road.store.write(f"aside/{YESTERDAY}/12/1764072000000-r-000001.headers", pretty)
     found = account(road)
-    assert (outcomes(found), found.unread_objects) == ({"arrived": 4}, 3)
+    assert (outcomes(found), found.unread_objects) == ({"arrived": 5}, 4)
 
     # Deleted by hand before anything has read it.
     [key] = [one.key for one in road.store.list("live", YESTERDAY) if b'"two"' in road.store.open(one.key).read()]
     (road_folder(road) / key).unlink()
     found = account(road)
-    assert outcomes(found) == {"arrived": 3, "missing": 1}
+    assert outcomes(found) == {"arrived": 4, "missing": 1}
     assert [one.event_id for one in found.lost] == ["two"]
 
 
@@ -196,16 +203,67 @@ def test_what_was_delivered_a_moment_ago_may_still_be_on_its_way(
     assert found.nothing_lost
 
 
-def test_fewer_events_than_capillary_counts_are_a_doubt(road: Road, posting: Posting) -> None:
-    # A body that is no JSON has no id in the log.
-    posting.send([told("a"), b"no json"])
+def test_events_without_an_id_are_compared_by_their_number(road: Road, posting: Posting) -> None:
+    # The log has no id for either.
+    nameless = told(None)
+    posting.send([told("a"), b"no json", nameless])
     road.run(day=YESTERDAY)
     found = account(road)
-    assert outcomes(found) == {"arrived": 1}
-    assert found.doubts == [
-        "Capillary counts 2 events, its log gave 1",
-        "1 rows of the log name no event or no time",
-    ]
+    assert (outcomes(found), found.log.without_id, found.without_event_id) == ({"arrived": 1}, 2, 2)
+    assert found.doubts == []
+
+    posting.webhook.dropped = {None}
+    posting.send([nameless])
+    assert account(road).doubts == ["3 events of the log carry no id, and only 2 such records landed"]
+
+
+def test_fewer_events_than_capillary_counts_are_a_doubt(road: Road, posting: Posting) -> None:
+    posting.send([told("a"), told("b")])
+    road.run(day=YESTERDAY)
+    found = account(road)
+    assert (found.told_by_capillary, found.doubts) == (2, [])
+    assert replace(found, told_by_capillary=3).doubts == ["Capillary counts 3 events, its log gave 2"]
+
+
+def test_the_log_of_another_webhook_is_a_doubt(road: Road, posting: Posting, monkeypatch: pytest.MonkeyPatch) -> None:
+    posting.send([told("a")])
+    road.run(day=YESTERDAY)
+    other = posting.capillary.subscribe(name="other", webHookUrl="http://127.0.0.1:9/")
+    monkeypatch.setenv("CAPILLARY_LOG_CONSUMER_GROUP_ID", other["consumerGroupId"])
+    [doubt] = account(road).doubts
+    assert "names no event, and 1 landed live" in doubt
+    assert "CAPILLARY_LOG_CONSUMER_GROUP_ID" in doubt
+
+
+def test_rows_of_another_time_are_a_doubt(road: Road, posting: Posting) -> None:
+    """A log that goes by the time of the last attempt would leave out what was repeated on a later day."""
+    posting.send([told("a")])
+
+    class ByAttempt:
+        def get(self, path: str, params: Mapping[str, Any] | None = None, hide: Collection[str] | None = None) -> Any:
+            assert params is not None
+            assert hide == ()
+            there = params["startDate"] <= NOON_MS <= params["endDate"]
+            rows = [row("b", NOON_MS - DAY_MS, eventEndTimestamp=NOON_MS)] if there else []
+            return {"data": rows if path.endswith("/logs") else {}}
+
+    found = Reconciler(
+        lambda now_ms: DeliveryLog(ByAttempt(), posting.group, 1000, now_ms),
+        road.store,
+        road.lake,
+        road.state,
+        settle_ms=0,
+    ).account(YESTERDAY)
+    assert found.nothing_lost
+    assert found.doubts == ["the log gave rows of another time than was asked for"]
+
+
+def test_an_event_that_capillary_sent_twice_is_no_doubt(road: Road, posting: Posting) -> None:
+    posting.send([told("twice"), told("twice"), told("once")])
+    posting.send([told("twice")], NOON_MS + DAY_MS // 4)
+    road.run(day=YESTERDAY)
+    found = account(road)
+    assert (found.sent, found.log_rows, found.told_by_capillary, found.doubts) == (2, 4, 4, [])
 
 
 def test_days_that_cannot_be_reconciled_are_named(road: Road, posting: Posting) -> None:
@@ -215,6 +273,15 @@ def test_days_that_cannot_be_reconciled_are_named(road: Road, posting: Posting) 
     with pytest.raises(ReconcileError, match=r"keeps its delivery log for 30 days"):
         account(road, day_from(-40))
     assert account(road, day_from(-25)).sent == 0
+
+
+def test_too_little_room_for_a_day_is_one_sentence(
+    road: Road, posting: Posting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posting.send([told("a")])
+    monkeypatch.setattr("capillary_adobe.sent_and_landed._MEMORY", "100KB")
+    with pytest.raises(ReconcileError, match=f"Comparing {YESTERDAY} needs more room .* TMPDIR"):
+        account(road)
 
 
 def test_our_webhook_is_found_by_its_name(road: Road, posting: Posting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,10 @@ def batch(records: Iterable[Record]) -> pa.RecordBatch:
 def judged(log: Iterable[Sending], landed: Iterable[Record]) -> dict[str, str]:
     """Every event of the day by its class, as the account lists them."""
     with Judgement(START_MS, END_MS, SETTLED_MS) as judgement:
-        judgement.sent([[row] for row in log])
-        judgement.landed([batch([record]) for record in landed])
+        rows, records = list(log), list(landed)
+        # In two parts each; a call to the database costs 5 ms.
+        judgement.sent([rows[:2], rows[2:]])
+        judgement.landed([batch(records[:2]), batch(records[2:])])
         judgement.judge()
         found = {event.event_id: str(one) for one in Judged for event in judgement.events(one)}
         totals = sum(sum(counts.values()) for counts in judgement.by_type().values())

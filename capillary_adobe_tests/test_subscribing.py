@@ -29,7 +29,8 @@ from capillary_adobe.settings import (
     WebhookSettings,
     load,
 )
-from capillary_adobe.subscribing import Action, Plan, Subscription, Wanted, events_in_use, wanted_webhook
+from capillary_adobe.subscribing import Action, Plan, Subscription, open_subscription
+from capillary_adobe.wanted_webhook import Wanted, events_in_use, wanted_webhook
 
 URL = "https://events.example.com/events"
 ELSEWHERE = "https://old.example.com/events"
@@ -44,6 +45,7 @@ WANTED = Wanted(
     child_orgs=False,
     header="Authorization",
     secret="hush-hush-hush",
+    receive_path="/events",
 )
 AS_WANTED = WANTED.onto({})
 
@@ -175,6 +177,12 @@ def test_a_new_secret_is_moved_and_never_told(capillary: RunningCapillary) -> No
     assert "X-Key" in plan.notes[0]
     told = f"{plan} {plan.as_dict()} {plan.changes}"
     assert not [one for one in ("the-old-secret", "hush", "k-e-y") if one in told]
+    for address, shown in (
+        ("https://old.example.com/f?code=k-e-y", "https://old.example.com/f?***"),
+        ("https://user:k-e-y@old.example.com/f", "https://old.example.com/f"),
+    ):
+        moved = WANTED.changes(AS_WANTED | {"webHookUrl": address})
+        assert [(one.field, one.now) for one in moved] == [("webHookUrl", shown)]
     subscription(capillary).apply()
     assert capillary.webhooks()[0]["webHookHeaders"] == {
         "Authorization": WANTED.secret,
@@ -240,6 +248,42 @@ def test_two_at_the_same_time_make_one_webhook(capillary: RunningCapillary) -> N
     assert {one.record["webHookId"] for one in done if one.record} == {capillary.webhooks()[0]["webHookId"]}
 
 
+def test_two_at_the_same_time_over_one_state_database_make_one_webhook_whatever_capillary_holds_of_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with RunningCapillary(tmp_path / "capillary", Behaviour(unique_names=False)) as capillary:
+        given = {**capillary.environment, "CAPILLARY_WEBHOOK_URL": URL, "RECEIVE_SECRET": WANTED.secret}
+        for name, value in {**given, "STATE_URL": f"sqlite:///{tmp_path / 'state.db'}"}.items():
+            monkeypatch.setenv(name, value)
+        both = [open_subscription(), open_subscription()]
+        # Whoever is first is held up between its look and its creation.
+        capillary.faults.add(kind="delay", seconds=0.3, method="POST", path="/v3/webHooks")
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(lambda one: one.apply().action, both))
+        assert sorted(done) == [Action.CREATE, Action.NOTHING]
+        assert len(capillary.webhooks()) == 1
+
+        # Another installation, at the same moment.
+        capillary.subscribe(**capillary.webhooks()[0])
+        with pytest.raises(PermanentCapillaryApiError, match="Several active webhooks"):
+            both[0].apply()
+
+
+def test_a_second_one_that_appears_while_ours_is_made_is_told_as_such(tmp_path: Path) -> None:
+    with RunningCapillary(tmp_path, Behaviour(unique_names=False)) as capillary:
+        calls = webhooks(capillary)
+        make = calls.create
+
+        def both(record: dict[str, Any]) -> None:
+            capillary.subscribe(**AS_WANTED)
+            make(record)
+
+        calls.create = both
+        with pytest.raises(PermanentCapillaryApiError, match="Several active webhooks"):
+            Subscription(calls, WANTED, sleep=lambda _: None).apply()
+
+
 def test_a_webhook_that_was_deactivated_is_not_taken_up_again(capillary: RunningCapillary) -> None:
     capillary.subscribe(**AS_WANTED | {"active": False})
     plan = subscription(capillary).plan()
@@ -250,6 +294,10 @@ def test_the_same_address_under_another_name_is_told_and_not_doubled(capillary: 
     capillary.subscribe(**AS_WANTED | {"name": "theirs"})
     plan = subscription(capillary).plan()
     assert (plan.action, "theirs" in plan.why) == (Action.BLOCKED, True)
+    for written in ("https://EVENTS.example.com:443/events", f"{URL}/", f"{URL}?key=1"):
+        empty(capillary)
+        capillary.subscribe(**AS_WANTED | {"name": "theirs", "webHookUrl": written})
+        assert subscription(capillary).plan().action is Action.BLOCKED
 
     capillary.subscribe(**AS_WANTED)
     plan = subscription(capillary).plan()
@@ -264,9 +312,20 @@ def test_events_that_capillary_does_not_name_are_told(capillary: RunningCapillar
         "Capillary names no active event type pointIssued (did you mean pointsIssued?), zzz. It names:"
     )
 
-    # The call is documented in the oldest pages only.
-    capillary.faults.add(kind="status", status=404, path="/v3/webHooks/eventMetaData")
-    assert subscription(capillary, wanted).plan().notes == ()
+    # The call is documented in the oldest pages only, so it may be missing or fail.
+    for status in (404, 500):
+        capillary.faults.clear()
+        capillary.faults.add(kind="status", status=status, path="/v3/webHooks/eventMetaData", times=None)
+        assert subscription(capillary, wanted, retry_seconds=0).plan().notes == ()
+
+
+def test_an_address_beside_the_receivers_path_is_told(capillary: RunningCapillary) -> None:
+    """Before the webhook is made: what the receiver answers with 404 may be lost."""
+    for url, right in ((f"{URL}/", False), ("https://events.example.com", False), (f"{ELSEWHERE[:-7]}/a/events", True)):
+        notes = subscription(capillary, replace(WANTED, url=url)).plan().notes
+        assert [note.startswith("CAPILLARY_WEBHOOK_URL does not end with RECEIVE_PATH=/events") for note in notes] == (
+            [] if right else [True]
+        )
 
 
 def test_values_that_capillary_does_not_keep_are_told(capillary: RunningCapillary) -> None:

@@ -78,6 +78,7 @@ def _shown(account: Reconciliation) -> dict[str, dg.MetadataValue | int]:
         "not_in_log": sum(others.values()),
         "unread_objects": account.unread_objects,
         "without_event_id": account.without_event_id,
+        "log_events_without_id": account.log.without_id,
         "matched_by_request": account.matched_by_request,
         "log_rows": account.log.rows,
         "log_requests": account.log.requests,

@@ -78,6 +78,19 @@ def test_a_day_that_nothing_was_sent_on(call: Call, place: Path, posting: Postin
     assert answer.stdout.splitlines()[-1] == "Capillary's log names no event of this day."
 
 
+def test_a_log_that_may_not_be_whole_ends_with_neither_yes_nor_no(call: Call, place: Path, posting: Posting) -> None:
+    posting.webhook.dropped = {None}
+    posting.send([told("kept"), told(None)])
+    answer = call("reconcile", "--day", YESTERDAY, **settings(place, posting))
+    assert answer.exit_code == 1
+    lines = answer.stdout.splitlines()
+    assert "The log may not be whole: 1 events of the log carry no id, and only 0 such records landed." in lines
+    assert lines[-1] == "Nothing is missing of what the log gave; whether that is all, cannot be told."
+    posting.webhook.dropped = {"lost"}
+    posting.send([told("lost")])
+    assert call("reconcile", "--day", YESTERDAY, **settings(place, posting)).exit_code == SOMETHING_LOST
+
+
 def test_what_stands_in_the_way_is_said_in_one_sentence(call: Call, place: Path, posting: Posting) -> None:
     without = call("reconcile", "--day", YESTERDAY, **storage(place))
     wrong = {**settings(place, posting), "CAPILLARY_API_SECRET": "not-the-secret"}

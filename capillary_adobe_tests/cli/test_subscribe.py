@@ -87,7 +87,8 @@ def test_programs_get_json(capillary: RunningCapillary, call: Call) -> None:
     plan = json.loads(call("subscribe", "--plan", "--json").stdout)
     assert (plan["action"], plan["name"], plan["consumer_group_id"]) == ("create", "capillary-adobe", None)
 
-    done = json.loads(call("subscribe", "--yes", "--json").stdout)
+    done = json.loads(call("subscribe", "--yes", "--json", RECEIVE_PATH="/other").stdout)
+    assert "RECEIVE_PATH=/other" in done["notes"][0]
 
     [made] = capillary.webhooks()
     assert (done["action"], done["webhook_id"], done["consumer_group_id"]) == (

@@ -119,6 +119,10 @@ def remembered(place: Installation) -> Iterator[None]:
         yield
 
 
+def looked_at(place: Installation, day: str) -> None:
+    place.instance.report_runless_asset_event(dg.AssetMaterialization(NAME, partition=day))
+
+
 def asked(place: Installation, at: datetime) -> dg.SkipReason | list[tuple[str, str | None]]:
     """What a tick asks for: run key and partition of each run."""
     definitions = place.definitions
@@ -147,6 +151,25 @@ def test_each_morning_asks_for_yesterday_and_again_for_a_day_that_has_settled(
         (f"{YESTERDAY}:{morning.date()}", YESTERDAY),
         (f"{settled}:{morning.date()}", settled),
     ]
+
+
+@pytest.mark.usefixtures("remembered")
+def test_days_whose_run_failed_are_made_up_for_once_a_run_goes_well(place: Installation, posting: Posting) -> None:
+    assert posting.group
+
+    def days(ago: int, at: int = 1) -> str:
+        return (date.fromisoformat(YESTERDAY) + timedelta(days=at - ago)).isoformat()
+
+    def asked_for(at: int = 1) -> list[str | None]:
+        tick = asked(place, datetime.fromisoformat(f"{days(0, at)}T04:00:00+00:00"))
+        assert isinstance(tick, list)
+        return [partition for _, partition in tick]
+
+    looked_at(place, days(5))
+    # Capillary has been away since: a failure a night, and none of the days before again.
+    assert asked_for() == [days(1)]
+    looked_at(place, days(1))
+    assert asked_for(at=2) == [days(1, at=2), days(2), days(3), days(4)]
 
 
 @pytest.mark.usefixtures("remembered")

@@ -19,7 +19,6 @@ Repeats wait as long as Retry-After says, else for pauses that double, jittered,
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -61,9 +60,8 @@ class CapillaryApi:
         self,
         settings: CapillaryApiSettings,
         token: AccessToken | None = None,
-        stopping: threading.Event | None = None,
     ) -> None:
-        """`stopping` ends all waiting.
+        """A client with a token of its own, or with the one that this process has.
 
         Raises:
             SettingsError: naming what of CAPILLARY_API_* is missing.
@@ -71,25 +69,12 @@ class CapillaryApi:
         self._url = credential(settings)[0]
         self._settings = settings
         self._token = token or shared_token(settings)
-        self._stopping = stopping or threading.Event()
         self._session = requests.Session()
         self._session.mount(self._url, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
-    def get(self, path: str, params: Parameters | None = None) -> Any:
+    def get(self, path: str, params: Parameters | None = None, hide: Collection[str] | None = None) -> Any:
         """The JSON body of an answer; see `call`."""
-        return self.call("GET", path, params=params)
-
-    def post(self, path: str, json: Any, params: Parameters | None = None) -> Any:
-        """The JSON body of an answer; a call whose effect is unknown is not repeated. See `call`."""
-        return self.call("POST", path, params=params, json=json, repeat_unanswered=False)
-
-    def put(self, path: str, json: Any, params: Parameters | None = None) -> Any:
-        """The JSON body of an answer; see `call`."""
-        return self.call("PUT", path, params=params, json=json)
-
-    def delete(self, path: str, params: Parameters | None = None) -> Any:
-        """The JSON body of an answer; see `call`."""
-        return self.call("DELETE", path, params=params)
+        return self.call("GET", path, params=params, hide=hide)
 
     def call(
         self,
@@ -111,7 +96,7 @@ class CapillaryApi:
             UnansweredCapillaryApiError: the effect is unknown, and the call must not be repeated blindly.
             TransientCapillaryApiError: repeating did not help within CAPILLARY_API_RETRY_SECONDS.
         """
-        waiting = _Waiting(self._settings.retry_seconds, self._stopping)
+        waiting = _Waiting(self._settings.retry_seconds)
         what = f"{method} {_resource(path)}"
         stale: str | None = None
         while True:
@@ -157,17 +142,21 @@ class CapillaryApi:
 class _Waiting:
     """The pauses of one call."""
 
-    def __init__(self, budget_seconds: float, stopping: threading.Event) -> None:
+    def __init__(self, budget_seconds: float) -> None:
         self._deadline = time.monotonic() + budget_seconds
-        self._stopping = stopping
         self._pause = _FIRST_PAUSE_SECONDS
 
     def wait(self, asked: float | None) -> bool:
         """Wait before the next try; False where none may follow."""
-        # Jitter, so that threads that were refused together do not come back together.
-        seconds = asked if asked is not None else self._pause * random.uniform(0.5, 1.0)  # noqa: S311
+        left = self._deadline - time.monotonic()
+        # Jitter, so that threads that were refused together do not come back together. The last try comes at the very end:
+        # who has used up the requests of a minute is let in when it is over, and not before.
+        seconds = asked if asked is not None else min(self._pause * random.uniform(0.5, 1.0), left)  # noqa: S311
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        return time.monotonic() + seconds <= self._deadline and not self._stopping.wait(seconds)
+        if not 0 < seconds <= left:
+            return False
+        time.sleep(seconds)
+        return True
 
 
 def _resource(path: str) -> str:

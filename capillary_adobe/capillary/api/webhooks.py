@@ -14,7 +14,7 @@ from typing import Any
 
 from capillary_adobe.capillary.api.client import (
     CapillaryApi,
-    PermanentCapillaryApiError,
+    CapillaryApiError,
     TransientCapillaryApiError,
     content,
 )
@@ -67,15 +67,11 @@ class Webhooks:
         self._api.call("PUT", f"{_PATH}/{record['webHookId']}", json=body, hide=_secrets(record))
 
     def event_names(self) -> frozenset[str] | None:
-        """The names of the event types that the organisation knows and uses; None where Capillary does not tell.
-
-        Raises:
-            TransientCapillaryApiError: Capillary does not answer.
-        """
+        """The names of the event types that the organisation knows and uses; None where Capillary does not tell."""
         try:
             listed = content(self._api.get(f"{_PATH}/eventMetaData"))
-        except PermanentCapillaryApiError:
-            # The call is documented in the oldest pages only.
+        except CapillaryApiError:
+            # The call is documented in the oldest pages only; nothing may hang on it.
             return None
         types = [one for one in listed if type(one) is dict] if type(listed) is list else []
         names = frozenset(str(one["eventName"]) for one in types if one.get("eventName") and one.get("active", True))

@@ -150,15 +150,6 @@ class Log:
                     (delivery, *attempt, delivery),
                 )
 
-    def given_up(self, delivery: int) -> None:
-        """No further attempt is made, and nobody took it."""
-        self._read(
-            "update deliveries set status = ?, ended_ms = ?, body = null where id = ?",
-            Status.FAILED,
-            now_ms(),
-            delivery,
-        )
-
     def open_deliveries(self) -> list[tuple[str, int]]:
         """Consumer group and number of every row that is not settled, oldest first."""
         rows = self._read("select consumer_group, id from deliveries where status in (?, ?) order by id", *OPEN)

@@ -6,12 +6,14 @@ posted byte for byte as it came.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import orjson
 
 _ENVELOPES = ("attributes", "data", "body", "event")
 _DEEPEST = 4
+_ID_IN_TEXT = re.compile(rb'"event ?Id"\s*:\s*"([!#-\[\]-~]{1,200})"')
 
 
 class Told(NamedTuple):
@@ -25,11 +27,14 @@ class Told(NamedTuple):
 
 
 def read(body: bytes) -> Told:
-    """The fields of a body; none of them for what is no JSON object."""
+    """The fields of a body; for what is no JSON object at most the id: Capillary knows it of whatever it sends."""
     try:
         content: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Told()
+        content = None
+    if type(content) is not dict:
+        found = _ID_IN_TEXT.search(body)
+        return Told(event_id=found[1].decode("ascii") if found else None)
     levels = list(_levels(content, _DEEPEST))
     return Told(
         _first(levels, "eventName"),

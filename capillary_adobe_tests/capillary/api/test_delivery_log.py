@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +51,7 @@ class Capillary:
         self._rows = rows
         self._answer = answer
         self.asked: list[Mapping[str, str]] = []
+        self.metrics_status = 403
         routes = [
             Route("/v3/oauth/token/generate", self._token, methods=["POST"]),
             Route(f"/v3/events/consumer-groups/{GROUP}/logs", self._logs),
@@ -68,7 +69,8 @@ class Capillary:
 
     async def _metrics(self, request: Request) -> Response:
         if not self._rows:
-            return JSONResponse({"errors": [{"code": 403, "message": "no"}], "data": None}, 403)
+            status = self.metrics_status
+            return JSONResponse({"errors": [{"code": status, "message": "no"}], "data": None}, status)
         asked = request.query_params
         found = within(self._rows, int(asked["startDate"]), int(asked["endDate"]))
         return JSONResponse({"data": {"totalEvents": len(found)}, "errors": None, "warnings": None})
@@ -127,7 +129,9 @@ def test_a_quiet_day_is_asked_for_in_a_few_requests() -> None:
         log = DeliveryLog(CapillaryApi(settings_for(server.base_url)), GROUP, page_rows=1000, now_ms=NOW_MS)
         assert ids(log) == []
         assert len(capillary.asked) < 12
-        # What only confirms the log may be refused.
+        # What only confirms the log may be refused, and may fail.
+        assert log.told_events(START_MS, NOW_MS) is None
+        capillary.metrics_status = 500
         assert log.told_events(START_MS, NOW_MS) is None
 
 
@@ -169,7 +173,7 @@ def test_a_log_that_keeps_to_no_span_is_refused_soon(form: str) -> None:
 class Exclusive:
     """A log that leaves out the end of a span, and cuts at five rows."""
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+    def get(self, path: str, params: Mapping[str, Any] | None = None, hide: Collection[str] | None = None) -> Any:
         assert path.endswith("/logs")
         assert params is not None
         rows = [row(str(number), START_MS + number // 4) for number in range(12)]
@@ -185,13 +189,13 @@ class InMemory:
     """A log of 1 to 40 rows an answer, cut without a word."""
 
     def __init__(self, moments: list[int], most: int) -> None:
-        self._rows = [row(str(number), at) for number, at in enumerate(moments)]
+        self.rows = [row(str(number), at) for number, at in enumerate(moments)]
         self._most = most
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+    def get(self, path: str, params: Mapping[str, Any] | None = None, hide: Collection[str] | None = None) -> Any:
         assert path.endswith("/logs")
         assert params is not None
-        return within(self._rows, params["startDate"], params["endDate"])[: self._most]
+        return within(self.rows, params["startDate"], params["endDate"])[: self._most]
 
 
 @settings(deadline=None)
@@ -281,10 +285,27 @@ def test_a_row_is_read_whole() -> None:
 def test_rows_that_name_no_event_or_no_time_are_counted(broken: Any) -> None:
     assert sending(broken, NOW_MS) is None
     capillary = InMemory([START_MS], 50)
-    capillary.get = lambda path, params=None: [broken, row()]
+    capillary.get = lambda path, params=None, hide=None: [broken, row()]
     log = DeliveryLog(capillary, GROUP, page_rows=50, now_ms=NOW_MS)
     assert ids(log, START_MS, START_MS + 1) == ["a"]
-    assert log.extent.unreadable == 1
+    only_the_id = broken == row("")
+    assert (log.extent.unreadable, log.extent.without_id) == ((0, 1) if only_the_id else (1, 0))
+
+
+def test_an_event_without_an_id_counts_once_however_often_its_row_comes() -> None:
+    api = InMemory([START_MS + number for number in range(9)], 5)
+    api.rows.extend([row("", START_MS + 4)] * 2)
+    log = DeliveryLog(api, GROUP, page_rows=5, now_ms=NOW_MS)
+    assert len(set(ids(log))) == 9
+    assert (log.extent.without_id, log.extent.unreadable) == (1, 0)
+
+
+def test_capillarys_own_words_tell_what_it_does_not_like_of_the_question() -> None:
+    words = {"data": None, "errors": [{"code": 400, "message": "limit must be at most 100"}]}
+    with BackgroundServer(Capillary([], lambda _rows, _asked: words).app) as server:
+        log = DeliveryLog(CapillaryApi(settings_for(server.base_url)), GROUP, page_rows=1000, now_ms=NOW_MS)
+        with pytest.raises(PermanentCapillaryApiError, match="limit must be at most 100"):
+            ids(log)
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.integers(-12 * 60, 14 * 60))  # noqa: DTZ001 - bounds
