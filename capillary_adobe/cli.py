@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from datetime import date
 from pathlib import Path
@@ -312,9 +313,12 @@ def _told(day: date, written: Written, place: str) -> str:
 
 
 def _what_to_try(around: Surroundings) -> str:
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, timedelta
 
-    today = datetime.now(UTC).date().isoformat()
+    today = datetime.now(UTC).date()
+    program = Path(sys.executable).with_name("capillary-adobe")
+    if program.is_relative_to(around.folder):
+        program = program.relative_to(around.folder)
     places = [
         ("Dagster UI", around.ui_url),
         ("Assets", f"{around.ui_url}/locations/capillary_adobe/asset-groups/delivery"),
@@ -322,9 +326,10 @@ def _what_to_try(around: Surroundings) -> str:
         *([("Receiver", f"{around.receiver_url}/metrics")] if around.receives else []),
         ("Logs", str(around.logs)),
     ]
-    commands = ["status", "setup --drift", "deliver --dry-run", "replay"]
+    commands = ["status", "setup --drift", f"deliver --day {today - timedelta(days=1)} --dry-run", "replay"]
     if around.feeds:
         commands = [f"reconcile --day {today}", "subscribe --plan", *commands]
+    listed = "\n".join(f"    {shlex.quote(str(program))} {command}" for command in commands)
     addresses = "\n".join(f"{name + ':':<19}{place}" for name, place in places)
     return f"""
 {addresses}
@@ -332,7 +337,8 @@ def _what_to_try(around: Surroundings) -> str:
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
   Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
-  In another terminal: `. {around.exports}`, then capillary-adobe {", ".join(commands)}
+  In another terminal, in this folder: `. {shlex.quote(str(around.exports))}`, then any of
+{listed}
 Ctrl-C stops everything; what has landed and been delivered stays."""
 
 

@@ -61,6 +61,7 @@ class _Look:
         self._around = around
         self._stack = stack
         self._say = say
+        self._days: list[dict[str, Any]] = []
 
     def all_of_it(self) -> None:
         """Look at everything."""
@@ -70,8 +71,7 @@ class _Look:
         self._stack.wait("every event of Capillary's received", self._everything_is_received)
         self._stack.wait("every landed object read", self._everything_is_read, _LONGEST_SECONDS)
         self._reconcile(today)
-        self._rerun((datetime.now(UTC).date() - timedelta(days=1)).isoformat())
-        for day in self._status():
+        for day in self._rerun((datetime.now(UTC).date() - timedelta(days=1)).isoformat()):
             self._say(
                 f"{day['day']}: balanced, {day['landed_lines']} lines landed, {day['raw']} events, "
                 f"{day['duplicates']} duplicates, {sum(day['quarantined'].values())} in quarantine, "
@@ -101,13 +101,16 @@ class _Look:
         self._say(f"{day}: {account['sent']} events in Capillary's log, all of them landed")
 
     def _everything_is_read(self) -> bool:
-        days = self._status()
-        return bool(days) and all(
-            day["balanced"] and not day["unread_objects"] and day["delivery"]["accepted"] for day in days
+        # A balance takes seconds of a core that the runs need, so it is drawn only when none is at work.
+        if self._stack.ui.unfinished():
+            return False
+        self._days = self._status()
+        return len(self._days) > 1 and all(
+            day["balanced"] and not day["unread_objects"] and day["delivery"]["accepted"] for day in self._days
         )
 
-    def _rerun(self, day: str) -> None:
-        accepted = self._accepted(day)
+    def _rerun(self, day: str) -> list[dict[str, Any]]:
+        """Materialize a day once more; the balances after that."""
         run_id = self._stack.ui.materialize(_GROUP, day)
 
         def finished() -> bool:
@@ -120,13 +123,12 @@ class _Look:
         failed = self._stack.ui.failed_checks(run_id)
         if failed:
             raise DemoError(f"Checks of the partition {day} failed: {', '.join(failed)}.")
-        if self._accepted(day) != accepted:
+        before, self._days = self._days, self._status()
+        if _accepted(self._days, day) != _accepted(before, day):
             raise DemoError(
-                f"{day} had {accepted} accepted entities before its partition was re-run, another number after."
+                f"{day} had {_accepted(before, day)} accepted entities before its partition was re-run, another number after."
             )
-
-    def _accepted(self, day: str) -> int:
-        return next(found["delivery"]["accepted"] for found in self._status() if found["day"] == day)
+        return self._days
 
     def _status(self) -> list[dict[str, Any]]:
         """The balances as `capillary-adobe status --json` prints them."""
@@ -146,3 +148,7 @@ class _Look:
         if told.returncode:
             raise DemoError(f"capillary-adobe {arguments[0]} failed: {told.stderr.strip() or told.stdout.strip()}")
         return json.loads(told.stdout)
+
+
+def _accepted(days: list[dict[str, Any]], day: str) -> int:
+    return next(found["delivery"]["accepted"] for found in days if found["day"] == day)

@@ -68,22 +68,25 @@ class Stack:
         around.prepare()
         for remark in around.remarks():
             self._say(remark)
+        since = time.time()
         # All of them at once: each takes seconds to import what it needs, and waits for nobody.
         self._run_the_outside()
         self._run("code-server", *code_server_command(around.ports.code))
         self._wait_for_the_outside()
+        if around.feeds:
+            # While Dagster starts, so that there is something to read at the daemon's first look.
+            self._run("feed", *_own("demo", "feed", "--capillary", around.capillary_url, "--story", str(around.story)))
         self.wait("code server", self._code_server_listens)
         self._run("webserver", *_dagster("dagster_webserver", "-w", str(around.workspace)), *self._ui_address())
         self.wait("Dagster UI", self.ui.answers)
         self.wait("code location", self.ui.location_loaded)
-        since = time.time()
+        daemon_since = time.time()
         cut_off = self.ui.cancel_unfinished()
         if cut_off:
             self._say(f"Cut off when the demo last stopped, now marked as cancelled: {cut_off} runs.")
         self._run("daemon", *_dagster("dagster._daemon", "run", "-w", str(around.workspace)))
-        self.wait("Dagster daemon", lambda: self.ui.daemons_reported(since))
+        self.wait("Dagster daemon", lambda: self.ui.daemons_reported(daemon_since))
         if around.feeds:
-            self._run("feed", *_own("demo", "feed", "--capillary", around.capillary_url, "--story", str(around.story)))
             self.wait("first events by the receiver", lambda: self._received_since(since))
 
     def _run_the_outside(self) -> None:

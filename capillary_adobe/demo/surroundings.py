@@ -198,8 +198,8 @@ class Surroundings:
     @property
     def _of_this_machine(self) -> dict[str, str]:
         return {
-            # Yesterday lands behind what the sensor has seen by then; its turn comes with the sweep.
-            "LANDING_SWEEP_SECONDS": "15",
+            # Bodies that land aside, and a yesterday that lands late, show at once.
+            "LANDING_SWEEP_SECONDS": "5",
             # The emulator decides within a second; AEP takes minutes.
             "ADOBE_VERDICT_SECONDS": "15",
             # Years of empty partitions would look as if nothing worked.

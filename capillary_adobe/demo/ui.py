@@ -87,9 +87,13 @@ class DagsterUi:
             for found in self._ask(_RUNS, filter=wanted)["runsOrError"]["results"]
         ]
 
+    def unfinished(self) -> list[str]:
+        """Ids of the runs that wait or are at work."""
+        return [run.run_id for run in self.runs(statuses=_UNFINISHED)]
+
     def cancel_unfinished(self) -> int:
         """Mark every unfinished run as cancelled, for a Dagster that has just started and has none at work."""
-        left = [run.run_id for run in self.runs(statuses=_UNFINISHED)]
+        left = self.unfinished()
         if left:
             self._ask(_CANCEL, runs=left)
         return len(left)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from capillary_adobe.cli import _what_to_try, main
 from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.stack import MODULE, code_server_command
 from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings, given_settings
@@ -284,6 +285,19 @@ def test_the_demo_sets_no_id_of_an_object(place: Path) -> None:
     # In another terminal everything is the demo's own, and it still emulates and feeds.
     again = Surroundings(place, given=around.settings)
     assert (again.emulates, again.feeds, again.remarks()) == (True, True, [])
+
+
+def test_what_it_says_to_try_can_be_typed_as_it_stands(place: Path) -> None:
+    told = _what_to_try(Surroundings(place))
+    typed = [line.split() for line in told.splitlines() if line.startswith("    ")]
+    assert [words[1] for words in typed] == ["reconcile", "subscribe", "status", "setup", "deliver", "replay"]
+    for program, *words in typed:
+        assert (place / program).is_file()
+        with main.make_context(program, list(words)) as context:
+            name, command, rest = main.resolve_command(context, words)
+            assert command is not None
+            # Ends the test where an option is unknown or one that is needed is missing.
+            command.make_context(name, rest, parent=context)
 
 
 def test_another_terminal_finds_the_demo_without_the_users_secrets(place: Path) -> None:

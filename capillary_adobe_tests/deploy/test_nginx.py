@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -36,6 +38,17 @@ class Proxy:
 
     def post(self, path: str = "/events", scheme: str = "https", **request: Any) -> requests.Response:
         return requests.post(f"{scheme}://127.0.0.1:{self.port}{path}", verify=False, timeout=30, **request)  # noqa: S501
+
+    def send(self, request_line: str) -> str:
+        """The answer to a request line that no client library sends, with the secret and a body."""
+        head = f"{request_line}\r\nHost: a\r\nAuthorization: {SECRET['Authorization']}\r\nContent-Length: 2\r\n\r\n{{}}"
+        blind = ssl._create_unverified_context()  # noqa: S323
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain,
+            blind.wrap_socket(plain) as connection,
+        ):
+            connection.sendall(head.encode())
+            return connection.recv(65_536).decode()
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +120,17 @@ def test_without_a_receiver_everything_is_to_come_again(proxy: Proxy) -> None:
     }
     found = {what: (answer.status_code, answer.headers.get("Retry-After")) for what, answer in answered.items()}
     assert found == dict.fromkeys(answered, (429, "5"))
+    for line in (
+        f"POST /{'x' * 70_000} HTTP/1.1",
+        "POST /events%zz HTTP/1.1",
+        "POST /../events HTTP/1.1",
+        "post /events HTTP/1.1",
+        "POST /events HTTP/2.0",
+        "\x16 HTTP/1.1",
+    ):
+        answer = proxy.send(line)
+        assert answer.startswith("HTTP/1.1 429 "), (line[:30], answer)
+        assert "\nRetry-After: 5\r" in answer
 
 
 @needs_nginx
@@ -133,6 +157,9 @@ def test_a_receiver_behind_it_lands_what_comes_and_speaks_for_itself(proxy: Prox
             refused = proxy.post(data=body)
             # The receiver's own word, and its own pause.
             assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
+        # Paths that nginx takes for the right one and the receiver does not.
+        for path in ("//events", "/a/../events", "/events//"):
+            assert proxy.send(f"POST {path} HTTP/1.1").startswith("HTTP/1.1 429 ")
         receiver.terminate()
         assert receiver.wait(PATIENCE_SECONDS) == 0
     lines = b"".join(path.read_bytes() for path in (tmp_path / "landing" / "events").rglob("*.jsonl"))
