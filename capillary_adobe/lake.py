@@ -7,6 +7,7 @@ Belongs here: everything that touches the `deltalake` library. Does not belong h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import and_
@@ -85,6 +86,10 @@ class Lake:
     def _place(self) -> LakePlace:
         return open_place(self.url)
 
+    @cached_property
+    def _known(self) -> dict[str, DeltaTable]:
+        return {}
+
     def uri(self, table: Table) -> str:
         """Address of a table.
 
@@ -125,6 +130,8 @@ class Lake:
                     raise pump.failure from None
                 if not self._committed(table, before, mark, error):
                     raise self._unusable(table, error) from error
+            else:
+                self._known[table.name] = delta
         return written
 
     def _committed(self, table: Table, before: int, mark: str, error: Exception) -> bool:
@@ -165,7 +172,7 @@ class Lake:
         File by file and row group by row group, in this thread: the dataset scanner reads ahead without a bound that
         holds (0.4 GB more for a day of 400,000 events), and its threads outlive a reader that stops early.
         """
-        delta = self._open(table)
+        delta = self._look(table)
         if delta is None:
             return
         names = columns or table.names
@@ -209,7 +216,7 @@ class Lake:
 
     def count(self, table: Table, part: Slice) -> int:
         """Rows of a slice; of a whole day without reading any file."""
-        delta = self._open(table)
+        delta = self._look(table)
         if delta is None:
             return 0
         if part == Slice(part.day):
@@ -218,12 +225,12 @@ class Lake:
 
     def schema(self, table: Table) -> pa.Schema:
         """Columns as stored; none where the table does not exist yet."""
-        delta = self._open(table)
+        delta = self._look(table)
         return pa.schema([]) if delta is None else pa.schema(delta.schema().to_arrow())
 
     def days(self, table: Table) -> list[str]:
         """Landing days with rows, in order."""
-        delta = self._open(table)
+        delta = self._look(table)
         if delta is None:
             return []
         actions = pa.table(delta.get_add_actions(flatten=True))
@@ -231,7 +238,7 @@ class Lake:
 
     def files(self, table: Table, part: Slice) -> tuple[int, int]:
         """Files of a day and their bytes."""
-        delta = self._open(table)
+        delta = self._look(table)
         if delta is None:
             return 0, 0
         of_day = _files_of_day(delta, part.day)
@@ -262,6 +269,25 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise self._unusable(table, error) from error
 
+    def _look(self, table: Table) -> DeltaTable | None:
+        """The table as it is now, for reading."""
+        delta = self._refreshed(table)
+        if delta is not None:
+            self._known[table.name] = delta
+        return delta
+
+    def _refreshed(self, table: Table) -> DeltaTable | None:
+        """The table as it is now, its owner's alone until it is known again: a writer may be fed with rows of the same table.
+
+        Of a table that is known, only what has been committed since is fetched: on S3 2 requests in place of 10 to 50.
+        """
+        known = self._known.pop(table.name, None)
+        if known is not None:
+            with suppress(DeltaError, OSError):
+                known.update_incremental()
+                return known
+        return self._open(table)
+
     def _open(self, table: Table) -> DeltaTable | None:
         try:
             return DeltaTable(self.uri(table), storage_options=self._place.options)
@@ -272,7 +298,7 @@ class Lake:
 
     def _open_or_create(self, table: Table) -> DeltaTable:
         self._place.admit_writing()
-        existing = self._open(table)
+        existing = self._refreshed(table)
         if existing is not None:
             return self._with_new_columns(table, existing)
         try:

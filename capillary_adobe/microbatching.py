@@ -38,8 +38,9 @@ _SWEEP_RESTS = 10
 class LaneCursor:
     """Where a lane stands: the mark (day and key), the last sweep, and whose turn it is among the older days.
 
-    A sweep over whole days that ran out of time goes on at `sweep_day` and `sweep_key` and ends with `sweep_last`; it has
-    taken `sweep_took_ms` so far, and the next one has to wait until `whole_sweep_ms`.
+    A sweep over whole days that ran out of time goes on at `sweep_day` and `sweep_key`, looks no further there than
+    `sweep_up_to`, and ends with the day `sweep_last`; it has taken `sweep_took_ms` so far, and the next one has to wait until
+    `whole_sweep_ms`.
     """
 
     day: str = ""
@@ -49,6 +50,7 @@ class LaneCursor:
     sweep_was_last: bool = False
     sweep_day: str = ""
     sweep_key: str = ""
+    sweep_up_to: str = ""
     sweep_last: str = ""
     sweep_took_ms: int = 0
     whole_sweep_ms: int = 0
@@ -158,15 +160,14 @@ class MicroBatcher:
                 mark.day, mark.after_key = today, ""
                 continue
             after = mark.after_key if day == mark.day else ""
-            settled = self._settled(self._store.list(lane, day, after), now_ms)
-            chosen = self._capped(settled)
-            if chosen:
+            known: set[str] | None = None
+            while chosen := self._capped(self._settled(self._store.list(lane, day, after), now_ms)):
                 mark.day, mark.after_key = day, chosen[-1].key
-                known = self._ledger.known_keys(day, lane)
-                if all(one.key in known for one in chosen):
-                    # A run over the whole day has been here.
-                    return self._behind_mark(lane, mark, today, now_ms)
-                return _batch(lane, day, after, chosen, now_ms)
+                known = self._ledger.known_keys(day, lane) if known is None else known
+                if not all(one.key in known for one in chosen):
+                    return _batch(lane, day, after, chosen, now_ms)
+                # A run over the whole day has been here.
+                after = mark.after_key
             if day == today or any(True for _ in self._store.list(lane, day, after)):
                 return None
             mark.day, mark.after_key = today, ""
@@ -213,7 +214,7 @@ class MicroBatcher:
         """Of the days to sweep those that a sweep that ran out of time has left; all where there is none."""
         names = [day for day, _ in days]
         if mark.sweep_day not in names:
-            mark.sweep_day = mark.sweep_key = ""
+            mark.sweep_day = mark.sweep_key = mark.sweep_up_to = ""
             mark.sweep_last = names[-1] if names else ""
             return days
         left = days[names.index(mark.sweep_day) :]
@@ -264,27 +265,32 @@ class MicroBatcher:
 
     def _untaken(self, lane: Lane, mark: LaneCursor, day: str, now_ms: int, deadline: float) -> MicroBatch | None:
         """The first untaken objects of a day, all of one folder; notes in the mark from where to go on, if at all."""
-        after = mark.sweep_key if day == mark.sweep_day else ""
-        mark.sweep_day = mark.sweep_key = ""
-        if lane == "live" and day > mark.day:
+        after, up_to = (mark.sweep_key, mark.sweep_up_to) if day == mark.sweep_day else ("", "")
+        mark.sweep_day = mark.sweep_key = mark.sweep_up_to = ""
+        if lane == "live" and (day > mark.day or (day == mark.day and not mark.after_key)):
             return None
+        if lane == "live" and day == mark.day and not up_to:
+            # Not the mark, which moves on: behind a receiver whose clock is slow a sweep would never come to its end.
+            up_to = mark.after_key
         known = self._ledger.known_keys(day, lane)
         untaken: list[LandedObject] = []
         for found in self._settled(self._store.list(lane, day, after), now_ms):
-            if lane == "live" and day == mark.day and found.key > mark.after_key:
+            if up_to and found.key > up_to:
                 break
             if found.key not in known:
                 untaken.append(found)
             elif not untaken:
                 after = found.key
             if time.monotonic() > deadline:
-                mark.sweep_day, mark.sweep_key = day, after
+                mark.sweep_day, mark.sweep_key, mark.sweep_up_to = day, after, up_to
                 break
-        # Not of two folders: the run would list everything between them.
-        chosen = self._capped(one for one in untaken if folder_of(one.key) == folder_of(untaken[0].key))
+        # Not of two folders: the run would list everything between them, and take what is being written there.
+        folder = folder_of(untaken[0].key) if untaken else ""
+        chosen = self._capped(one for one in untaken if folder_of(one.key) == folder)
         if not chosen:
             return None
-        mark.sweep_day, mark.sweep_key = day, after
+        after = max(after, f"{folder}/{day}/")
+        mark.sweep_day, mark.sweep_key, mark.sweep_up_to = day, after, up_to
         return _batch(lane, day, after, chosen, now_ms)
 
     def _pause_ms(self, attempts: int) -> int:

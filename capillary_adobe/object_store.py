@@ -32,6 +32,8 @@ SCHEME: Final = "s3://"
 _REGION: Final = "us-east-1"
 _CONNECTIONS: Final = 32
 _CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# delta-rs reads an address as a URL and boto3 a key as it stands: the table's first commit would be elsewhere.
+_UNSAFE: Final = re.compile(r"[%?#\[\]^|\\\x00-\x1f\x7f]")
 _SERVER_FAILS: Final = 500
 _PATIENCE: Final = {408, 409, 429}
 _NEVER_PASS: Final = (NoCredentialsError, PartialCredentialsError, ParamValidationError)
@@ -55,10 +57,17 @@ class S3Address:
         Raises:
             ObjectStoreError: it is none; `variable` is the setting that the text names.
         """
-        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?", url)
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", url)
         if match is None:
-            raise ObjectStoreError(f"{variable}={url} is no address of S3: give s3://<bucket>/<prefix>.")
-        return cls(match[1], (match[2] or "").strip("/"))
+            shown = re.sub(r"//.*@", "//…@", url)
+            raise ObjectStoreError(f"{variable}={shown} is no address of S3: give s3://<bucket>/<prefix>.")
+        prefix = (match[2] or "").strip("/")
+        if _UNSAFE.search(prefix) or (prefix and {"", ".", ".."} & set(prefix.split("/"))):
+            raise ObjectStoreError(
+                f"{variable}={url} is no address of S3 that every tool reads alike: give s3://<bucket>/<prefix>, the prefix "
+                "without % ? # [ ] ^ | \\ and without parts that are empty or dots."
+            )
+        return cls(match[1], prefix)
 
     def key(self, name: str) -> str:
         """The key in the bucket of a name under this place."""

@@ -49,6 +49,7 @@ def test_a_bucket_that_is_not_there_is_told_with_the_cure(moto: S3Server, monkey
         ("s3://bucket", S3Address("bucket")),
         ("s3://bucket/", S3Address("bucket")),
         ("s3://my.bucket/a/b/", S3Address("my.bucket", "a/b")),
+        ("s3://bucket//a b/ö~+=&'/", S3Address("bucket", "a b/ö~+=&'")),
     ],
 )
 def test_an_address_has_a_bucket_and_a_prefix(url: str, address: S3Address) -> None:
@@ -60,3 +61,16 @@ def test_an_address_has_a_bucket_and_a_prefix(url: str, address: S3Address) -> N
 def test_what_is_no_address_is_told_by_its_variable(url: str) -> None:
     with pytest.raises(ObjectStoreError, match=r"LAKE_URL=.*s3://<bucket>/<prefix>"):
         S3Address.parse(url, "LAKE_URL")
+
+
+@pytest.mark.parametrize("prefix", ["a%20b", "a//b", "./a", "a/../b", "[a]", "a^b", "a|b", "a\\b", "a#b", "a\tb"])
+def test_a_prefix_that_tools_read_in_two_ways_is_no_address(prefix: str) -> None:
+    """delta-rs decodes it, or ends the process with a panic; boto3 takes it as it stands."""
+    with pytest.raises(ObjectStoreError, match=r"that every tool reads alike: .*without % \? #"):
+        S3Address.parse(f"s3://bucket/{prefix}", "LAKE_URL")
+
+
+def test_a_key_in_an_address_is_not_told_back() -> None:
+    with pytest.raises(ObjectStoreError, match=r"LAKE_URL=s3://…@bucket/a is no") as told:
+        S3Address.parse("s3://AKIA1:words/words@bucket/a", "LAKE_URL")
+    assert "words" not in str(told.value)

@@ -12,6 +12,7 @@ from capillary_adobe import microbatching
 from capillary_adobe.landing import LandedObject
 from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.settings import Lane
+from capillary_adobe.state import WHOLE_DAY
 from capillary_adobe_tests.batching import DAY, NEXT_DAY, SWEEP_MS, Bench, at, event
 
 HOUR_MS = 3_600_000
@@ -132,3 +133,56 @@ def test_late_objects_of_both_folders_are_two_micro_batches(bench: Bench) -> Non
     bench.now_ms += SWEEP_MS
     late = [bench.land(aside("a", 0)), bench.land(event("a"))]
     assert bench.work() == [[one] for one in late]
+
+
+def test_a_receiver_that_is_always_late_does_not_keep_a_sweep_from_its_end(bench: Bench) -> None:
+    """Its clock is 20 s behind: whatever it lands is behind the mark, and each tick finds more of it."""
+    older = bench.land(event("m", "2026-03-01"))
+    for day in ("2026-03-02", "2026-03-03"):
+        bench.land(event("m", day))
+    bench.work()
+    assert older in bench.read
+    late = [bench.land(aside("late", 0)), bench.land(event("late", "2026-03-01"))]
+    for second in range(0, 600, 5):
+        bench.now_ms += 5_000
+        bench.land(event(f"{second + 20:06}-punctual", hour=12))
+        bench.land(event(f"{second:06}-behind", hour=12))
+        bench.run(bench.tick())
+    assert set(late) <= set(bench.read)
+    bench.now_ms += 2 * SWEEP_MS
+    bench.work()
+    assert len(set(bench.read)) == len(bench.read) == 3 + 2 + 2 * 120
+
+
+def test_a_late_object_takes_along_none_of_another_folder_that_is_being_written(bench: Bench) -> None:
+    bench.land(event("m"))
+    bench.work()
+    bench.now_ms += SWEEP_MS
+    young, late = bench.land(aside("a", 11), age_ms=0), bench.land(event("a"))
+    assert bench.work() == [[late]]
+    bench.now_ms += SWEEP_MS
+    assert bench.work() == [[young]]
+
+
+def test_behind_a_run_over_the_whole_day_the_ledger_is_asked_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not once for each micro-batch that the day would have been: a tick has 60 s for 500,000 objects, too."""
+    bench.land(event("0"))
+    bench.work()
+    for number in range(1, 9):
+        bench.land(event(f"{number}"))
+    taken = bench.ledger.take_day(DAY, bench.store.list("live", DAY))
+    bench.ledger.record_lines(WHOLE_DAY, {one.object_id: 1 for one in taken})
+    new = bench.land(event("9"))
+    asked: list[str] = []
+    whole = bench.ledger.known_keys
+
+    def counted(day: str, lane: Lane) -> set[str]:
+        asked.append(day)
+        return whole(day, lane)
+
+    monkeypatch.setattr(bench.ledger, "known_keys", counted)
+    bench.options = bench.options.model_copy(update={"batch_max_objects": 1})
+    assert bench.run(bench.tick()) == [new]
+    assert asked == [DAY]

@@ -6,6 +6,7 @@ the objects themselves.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -28,8 +29,26 @@ _SHORT_TIMEOUT_SECONDS = 10.0
 _SHORT_BUDGET_SECONDS = 2.0
 
 
-class ObjectStoreResource(S3Resource):
-    """S3, for whatever is asked for under an `s3://` address; what is set here replaces the `AWS_*` variables."""
+class LandingResource(S3Resource):
+    """The landing store; `url` replaces `LANDING_URL`.
+
+    What S3 is told in here replaces the `AWS_*` variables for a landing store in a bucket. The tables are reached by the
+    variables alone.
+    """
+
+    url: str | None = None
+
+    def open(self) -> LandingStore:
+        """The open store.
+
+        Raises:
+            LandingError: the address is of a kind that is not supported, or S3 cannot be used as the environment says.
+        """
+        url = self.url or load(StorageSettings).landing_url
+        try:
+            return open_landing_store(url, self.get_client() if is_s3(url) else None)
+        except ObjectStoreError as error:
+            raise LandingError(str(error)) from error
 
     def get_client(self) -> Any:
         """The client, addressing buckets as the store wants it, which dagster-aws's own leaves to chance.
@@ -50,24 +69,9 @@ class ObjectStoreResource(S3Resource):
             aws_session_token=self.aws_session_token,
         )
 
-
-class LandingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
-    """The landing store; `url` replaces `LANDING_URL`, and `s3` reaches it where it is in a bucket."""
-
-    url: str | None = None
-    s3: S3Resource
-
-    def open(self) -> LandingStore:
-        """The open store.
-
-        Raises:
-            LandingError: the address is of a kind that is not supported, or S3 cannot be used as the environment says.
-        """
-        url = self.url or load(StorageSettings).landing_url
-        try:
-            return open_landing_store(url, self.s3.get_client() if is_s3(url) else None)
-        except ObjectStoreError as error:
-            raise LandingError(str(error)) from error
+    def get_object_to_set_on_execution_context(self) -> Any:
+        """This resource, where dagster-aws's hands out a client, which a landing store in a folder has no use for."""
+        return self
 
 
 class LakeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -76,8 +80,13 @@ class LakeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTyp
     url: str | None = None
 
     def open(self) -> Lake:
-        """The tables."""
-        return Lake(self.url or load(StorageSettings).lake_url)
+        """The tables, the same for every step of a run, which so need not read their logs anew."""
+        return _lake(self.url or load(StorageSettings).lake_url)
+
+
+@lru_cache(1)
+def _lake(url: str) -> Lake:
+    return Lake(url)
 
 
 class StateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
@@ -125,10 +134,8 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
 
 def default_resources() -> dict[str, dg.ConfigurableResource]:  # pyright: ignore[reportMissingTypeArgument]
     """Every resource, reading its address from the settings when used."""
-    s3 = ObjectStoreResource()
     return {
-        "s3": s3,
-        "landing": LandingResource(s3=s3),
+        "landing": LandingResource(),
         "lake": LakeResource(),
         "state": StateResource(),
         "adobe": AdobeResource(),

@@ -69,13 +69,13 @@ def test_unread_bodies_count_as_landed(road: Road) -> None:
     assert (found.unread_objects, found.landed_lines, found.differences["lines"]) == (2, 3, 3)
 
 
-@settings(deadline=None, max_examples=12, database=None)
+@settings(deadline=None, max_examples=6, database=None)
 @given(
     bodies=st.lists(
         st.binary(max_size=40)
         | st.sampled_from([FIRST, SECOND]).map(lambda one: json.dumps(one, indent=1).encode())
         | st.sampled_from([b"[]", b"[1,2]", b"{}", b"\x1f\x8b", b'{"a":"\\ud800"}', gzip.compress(b"[{}]"), b"\n"]),
-        max_size=12,
+        max_size=24,
     )
 )
 def test_a_day_of_any_bodies_balances(bodies: list[bytes]) -> None:

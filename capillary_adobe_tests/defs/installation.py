@@ -18,13 +18,7 @@ import requests
 from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.defs.resources import (
-    AdobeResource,
-    LakeResource,
-    LandingResource,
-    ObjectStoreResource,
-    StateResource,
-)
+from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import open_landing_store
 from capillary_adobe.state import State
@@ -56,7 +50,7 @@ class Installation:
     def resources(self) -> dict[str, Any]:
         """Resources bound to these folders."""
         return {
-            "landing": LandingResource(s3=ObjectStoreResource(), url=self.landing_url),
+            "landing": LandingResource(url=self.landing_url),
             "lake": LakeResource(url=self.lake_url),
             "state": StateResource(url=self.state_url),
             "adobe": self.adobe,

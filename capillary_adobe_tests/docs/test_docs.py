@@ -21,6 +21,7 @@ from capillary_adobe.cli import main
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
 from capillary_adobe.emulators.faults import KINDS
+from capillary_adobe.landing.receiver.metrics import Metrics
 from capillary_adobe.reasons import AEP_REASONS, CATEGORIES, IGNORED_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.settings import variable
 from capillary_adobe.state import Outcome, Route
@@ -120,6 +121,18 @@ def test_troubleshooting_has_the_columns_of_a_violation() -> None:
 
     assert {"pointer", *(column.name for column in QUARANTINE.columns[-5:])} <= described
     assert {"category", "keyword", "value_type", "rule", "cure"} == {one.name for one in QUARANTINE.columns[-5:]}
+
+
+def test_every_outcome_of_a_request_is_described_and_counted_from_the_start() -> None:
+    counted = re.findall(r'requests_total\{outcome="(\w+)",reason="(\w*)"\} 0\.0', Metrics().text().decode())
+    described = {
+        (plain(row[0]), reason)
+        for row in rows(section(page("operating.md"), "## The receiver"))
+        if not row[0].startswith("`/")
+        for reason in re.findall(r"`(\w+)`", row[1]) or [""]
+    }
+
+    assert set(counted) == described
 
 
 def test_every_quarantine_code_has_a_cure() -> None:
