@@ -297,3 +297,18 @@ def test_a_number_is_the_same_in_every_form(number: float) -> None:
 
 def test_the_limit_leaves_room_for_what_one_request_can_hold() -> None:
     assert records.MAX_RECORD_BYTES >= 2**20
+
+
+def test_lines_that_open_what_nothing_closes_are_not_read_ahead_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead: list[int] = []
+    put_back = records._Lines.put_back
+
+    def noted(lines: records._Lines, given_back: list[Any]) -> None:
+        ahead.append(len(given_back))
+        put_back(lines, given_back)
+
+    monkeypatch.setattr(records, "PATIENCE_LINES", 3_000)
+    monkeypatch.setattr(records._Lines, "put_back", noted)
+    found = read(b" {\n" * 1_000 + b'{"good": 1}\n')
+    assert sum(ahead) <= 3_000 + 1_001
+    assert [record.problem for record in found] == ["not_json"] * 1_000 + [None]
