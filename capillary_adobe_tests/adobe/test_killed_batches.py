@@ -185,6 +185,8 @@ def kill_at(stage: Stage, emulator: RunningEmulator, platform: Platform, state: 
     environment = {
         **os.environ,
         **emulator.environment,
+        # What a killed process has spooled stays; here it goes with the test's own folder.
+        "TMPDIR": str(Path(state.engine.url.database or "").parent),
         **{f"ADOBE_{name.upper()}": str(value) for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "capillary_adobe_tests.adobe.delivering_batches"]
