@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -141,7 +142,7 @@ class S3LandingStore:
             try:
                 self._put(key, data, **condition)
             except ClientError as error:
-                if status_of(error) == _TAKEN:
+                if status_of(error) == _TAKEN or _is_completed(error):
                     return False
                 if status_of(error) == _NOT_IMPLEMENTED and condition:
                     condition = {}
@@ -172,9 +173,15 @@ class S3LandingStore:
                 parts = list(pool.map(put_part, range(1, -(-len(data) // PART_BYTES) + 1)))
             self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
         except BaseException:
-            # Parts that nobody completes are paid for until somebody looks.
-            self.client.abort_multipart_upload(**upload)
+            # Parts that nobody completes are paid for until somebody looks; what went wrong matters more.
+            with suppress(BotoCoreError, ClientError):
+                self.client.abort_multipart_upload(**upload)
             raise
+
+
+def _is_completed(error: ClientError) -> bool:
+    """Whether the parts of an upload are gone: an earlier request, whose answer was lost, has put them together."""
+    return error.response.get("Error", {}).get("Code") == "NoSuchUpload"
 
 
 def _left_out(path: str, size: int) -> bool:

@@ -27,7 +27,7 @@ class Front:
 
     def __init__(self, url: str) -> None:
         self.server = S3Server(url)
-        self.faults: dict[str, list[Fault]] = {}
+        self.faults: dict[str, list[Fault | None]] = {}
         self.asked: Counter[str] = Counter()
         self.ranges: list[str] = []
         self.before_range: Callable[[], None] | None = None

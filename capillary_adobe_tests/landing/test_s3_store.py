@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -30,8 +30,14 @@ def impatient(server: S3Server, attempts: int = 3) -> Any:
 @pytest.fixture
 def flaky(moto: tuple[S3Server, str]) -> Iterator[tuple[Front, Place, Place]]:
     """The front, the store seen through it, and the same store seen directly."""
-    direct = in_bucket(*moto)
-    with flaky_front(moto[0]) as front:
+    with behind_front(*moto) as seen:
+        yield seen
+
+
+@contextmanager
+def behind_front(server: S3Server, bucket: str) -> Iterator[tuple[Front, Place, Place]]:
+    direct = in_bucket(server, bucket)
+    with flaky_front(server) as front:
         client = impatient(front.server)
         with closing(client):
             yield front, Place(open_landing_store(direct.url, client), direct.url, direct.client), direct
@@ -199,6 +205,29 @@ def test_a_write_whose_answer_is_lost_is_written(size: int, flaky: tuple[Front, 
     assert front.asked["PUT"] == 2
     with direct.store.open(KEY) as stream:
         assert stream.read() == DATA[:size]
+
+
+@ON_S3
+def test_parts_whose_last_answer_is_lost_are_written(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_store, "PART_BYTES", 5 * 2**20)
+    data = bytes(6 * 2**20)
+    with behind_front(*request.getfixturevalue(kind)) as (front, place, direct):
+        front.faults = {"POST": [None, "unanswered"]}
+        place.store.write(KEY, data)
+        with direct.store.open(KEY) as stream:
+            assert stream.read() == data
+
+
+def test_parts_that_cannot_be_taken_away_do_not_hide_why_they_failed(
+    flaky: tuple[Front, Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_store, "PART_BYTES", 5 * 2**20)
+    front, place, _ = flaky
+    front.faults = {"PUT": ["busy"] * 6, "DELETE": ["unanswered"] * 6}
+    with pytest.raises(LandingUnavailable, match="SlowDown, status 503"):
+        place.store.write(KEY, bytes(6 * 2**20))
 
 
 def test_parts_of_a_write_that_failed_are_taken_away(
