@@ -70,6 +70,9 @@ _EVENT_COLUMNS = (
     Column("ref_id", _TEXT, "`refId` of the envelope; not unique", required=False),
     Column("api_request_id", _TEXT, "`apiRequestId` of the envelope; shared by a request's events", required=False),
     Column("loyalty_event_id", _TEXT, "`loyaltyEventId` of the envelope", required=False),
+    Column(
+        "event_log_id", _COUNT, "`eventLogId` of the envelope; puts events of one millisecond in order", required=False
+    ),
     Column("customer_id", _TEXT, "Capillary customer the event is about"),
     Column("envelope", _TEXT, "Shape the event arrived in, A to E"),
     Column("data", _TEXT, "The event's own fields, JSON"),
@@ -97,8 +100,27 @@ ENRICHED_EVENTS = Table(
         ),
         Column("zone", _TEXT, "Zone in which dates without one are read"),
         Column("missing", pa.list_(pa.field("element", _TEXT)), "What the payload should have told and did not"),
+        Column(
+            "person_id",
+            _TEXT,
+            "Customer whose profile the event belongs to: after a merge the survivor",
+            required=False,
+        ),
+        Column(
+            "held_identities",
+            pa.list_(pa.field("element", _TEXT)),
+            "Identities of the payload that several customers share, which the entity must not carry",
+            required=False,
+        ),
+        Column(
+            "looked_up",
+            _TEXT,
+            "What is known from elsewhere, JSON: `customer`, the loyalty as of the event, and `transaction`, its details",
+            required=False,
+        ),
+        Column("waits_for", _TEXT, "`customer` or `transaction` while a look-up is awaited", required=False),
     ),
-    bulk=("data",),
+    bulk=("data", "looked_up"),
 )
 
 XDM_EVENTS = Table(
@@ -121,6 +143,25 @@ XDM_EVENTS = Table(
         Column("entity", _TEXT, "The XDM entity, JSON, valid and ready to send"),
         Column("rule", _TEXT, "Fingerprint of the mapping rule that made it", required=False),
         Column("draft", pa.bool_(), "True where that rule was a draft, so that the entity is not sent", required=False),
+        Column("waits_for", _TEXT, "`customer` or `transaction` while a look-up is awaited", required=False),
+    ),
+    bulk=("entity",),
+)
+
+XDM_PROFILES = Table(
+    "xdm_profiles",
+    (
+        _DAY,
+        _BATCH,
+        _LANE,
+        Column("id", _TEXT, "Id of the record in the ledger: hex SHA-256 of organisation, customer and revision"),
+        Column("org_id", _COUNT, "Capillary organisation"),
+        Column("customer_id", _COUNT, "Capillary customer"),
+        Column("revision", _COUNT, "Revision of the customer's document that the record was made of"),
+        Column("newest_ms", _MOMENT, "Source time of the newest value in it, epoch ms"),
+        Column("size", _COUNT, "Bytes of the record's JSON"),
+        Column("unreadable", pa.list_(pa.field("element", _TEXT)), "Values left out because AEP would not take them"),
+        Column("entity", _TEXT, "The XDM record, JSON, whole, valid and ready to send"),
     ),
     bulk=("entity",),
 )
@@ -196,4 +237,4 @@ SET_ASIDE = Table(
     ),
 )
 
-TABLES = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS, QUARANTINE, SET_ASIDE)
+TABLES = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, XDM_PROFILES, INGESTION_STATUS, QUARANTINE, SET_ASIDE)

@@ -117,7 +117,8 @@ def _statement() -> str:
             case when (event_name like 'points%' or event_name like 'tier%') and program_name is null then 'program_name' end,
             case when tier_number is not null and tier_name is null then 'tier_name' end,
             case when previous_tier_number is not null and previous_tier_name is null then 'previous_tier_name' end
-        ], lambda gap: gap is not null) as missing
+        ], lambda gap: gap is not null) as missing,
+        customer_id as person_id, null::varchar[] as held_identities, null::varchar as looked_up, null::varchar as waits_for
     from looked_up
     """
 

@@ -56,6 +56,7 @@ class Envelope:
     ref_id: str | None
     api_request_id: str | None
     loyalty_event_id: str | None
+    event_log_id: int | None
     data: dict[str, Any]
 
 
@@ -88,6 +89,7 @@ def unwrap(value: Any) -> Envelope:
         ref_id=_text_of(fields, "refId"),
         api_request_id=_text_of(fields, "apiRequestId"),
         loyalty_event_id=_text_of(fields, "loyaltyEventId"),
+        event_log_id=_integer_of(fields, "eventLogId"),
         data=data,
     )
 
@@ -174,6 +176,13 @@ def _names_event(value: dict[str, Any]) -> bool:
 def _text_of(fields: dict[str, Any], name: str) -> str | None:
     try:
         return text(fields.get(name))
+    except Unreadable:
+        return None
+
+
+def _integer_of(fields: dict[str, Any], name: str) -> int | None:
+    try:
+        return integer(fields.get(name))
     except Unreadable:
         return None
 

@@ -40,6 +40,7 @@ class Candidate(NamedTuple):
     ref_id: str | None
     api_request_id: str | None
     loyalty_event_id: str | None
+    event_log_id: int | None
     customer_id: str
     envelope: str
     data: bytes
@@ -118,6 +119,7 @@ class Sorting:
             ref_id=envelope.ref_id,
             api_request_id=envelope.api_request_id,
             loyalty_event_id=envelope.loyalty_event_id,
+            event_log_id=envelope.event_log_id,
             customer_id=customer,
             envelope=envelope.shape,
             data=data,

@@ -24,6 +24,13 @@ from capillary_adobe.settings.capillary import (
     CapillarySettings,
     WebhookSettings,
 )
+from capillary_adobe.settings.customers import (
+    ErasureSettings,
+    IdentityPolicy,
+    IdentitySettings,
+    LookupSettings,
+    ProfileSettings,
+)
 from capillary_adobe.settings.judging import MappingSettings, Thresholds
 from capillary_adobe.settings.reading import (
     SettingsError,
@@ -44,10 +51,15 @@ __all__ = [
     "CapillaryLogSettings",
     "CapillarySettings",
     "CredentialSettings",
+    "ErasureSettings",
     "HistorySettings",
+    "IdentityPolicy",
+    "IdentitySettings",
     "LandingSettings",
     "Lane",
+    "LookupSettings",
     "MappingSettings",
+    "ProfileSettings",
     "ReceiverSettings",
     "S3Settings",
     "SchemaSettings",

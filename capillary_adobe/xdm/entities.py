@@ -202,5 +202,6 @@ def _batch(
         pa.array([entity.text for entity in entities], pa.binary()).cast(pa.string()),
         pa.array([rule for rule, _ in marks], pa.string()),
         pa.array([draft for _, draft in marks], pa.bool_()),
+        kept.column("waits_for"),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=XDM_EVENTS.schema)

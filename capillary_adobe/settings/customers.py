@@ -1,0 +1,138 @@
+"""Settings of the customers: how they are looked up, which identities they get, what their profiles hold, how they are erased.
+
+Belongs here: the fields. Does not belong here: anything that acts on them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from capillary_adobe.settings.kinds import Text
+from capillary_adobe.settings.source import environment
+
+IdentityPolicy = Literal["plain", "sha256", "drop"]
+
+
+class LookupSettings(BaseSettings):
+    """What is asked of Capillary's API about customers and bills; without CAPILLARY_API_* nothing is."""
+
+    model_config = environment("CAPILLARY_LOOKUP_")
+
+    customers: bool = Field(default=True, description="Look customers up.")
+    transactions: bool = Field(
+        default=False, description="Look bills up, so that sales carry their line items and payments."
+    )
+    calls_per_minute: int = Field(
+        default=100,
+        ge=1,
+        description="Calls a minute that look-ups make, of all runs together; demo and test clusters allow 100.",
+    )
+    connections: int = Field(default=4, ge=1, le=64, description="Look-ups in flight at once.")
+    customers_per_call: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Customers asked for in one call; above 1 the older API (v1.1) is used, where Capillary allows it.",
+    )
+    fresh_hours: float = Field(
+        default=24.0, gt=0, description="Age from which on a customer who has an event is looked up again."
+    )
+    policy: Literal["deliver", "hold"] = Field(
+        default="deliver",
+        description="What happens to an event whose look-up has not been made yet: `deliver` what is known, or `hold` it.",
+    )
+    hold_minutes: float = Field(
+        default=60.0, gt=0, description="Longest time that `hold` keeps an event; then it goes with what is known."
+    )
+    inline_seconds: float = Field(
+        default=2.0, ge=0, description="Time that a micro-batch spends on look-ups of its own before it goes on."
+    )
+    run_seconds: float = Field(default=60.0, gt=0, description="Time that one run of look-ups takes at most.")
+    source: Text = Field(default="INSTORE", description="Source whose account of a customer is asked for.")
+    embed: Text = Field(
+        default="points,mlp,subscriptions,customerStatus,expirySchedules,expiredPoints",
+        description="Parts of a customer asked for besides the account itself, separated by commas.",
+    )
+
+
+class IdentitySettings(BaseSettings):
+    """Which identities entities carry beside the customer id, and in which form."""
+
+    model_config = environment("IDENTITY_")
+
+    email: IdentityPolicy = Field(default="plain", description="E-mail addresses: `plain`, `sha256` or `drop`.")
+    phone: IdentityPolicy = Field(default="plain", description="Mobile numbers: `plain`, `sha256` or `drop`.")
+    external_id: IdentityPolicy = Field(default="plain", description="External ids: `plain`, `sha256` or `drop`.")
+    card: IdentityPolicy = Field(default="drop", description="Card numbers: `plain`, `sha256` or `drop`.")
+    max_customers: int = Field(
+        default=1,
+        ge=1,
+        description="Customers who may share an identity; one that more of them have is held back from all.",
+    )
+    refused: str = Field(
+        default="",
+        description="Values that are never an identity, separated by commas, besides the known placeholders.",
+    )
+    email_sha256_namespace: Text = Field(
+        default="Email_LC_SHA256", description="Symbol of AEP's namespace of hashed e-mail addresses."
+    )
+    phone_sha256_namespace: Text = Field(
+        default="Phone_SHA256_E.164", description="Symbol of AEP's namespace of hashed mobile numbers."
+    )
+
+
+class ProfileSettings(BaseSettings):
+    """What a customer's profile is made of."""
+
+    model_config = environment("PROFILE_")
+
+    default_program: Text | None = Field(
+        default=None,
+        description="Id of the program that `loyalty` of the profile describes; without it the one Capillary calls default.",
+    )
+    spacing_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Least time between two profiles of one customer: AEP promises no order for those that follow quickly.",
+    )
+    consent_priority: Literal["BULK", "TRANS"] = Field(
+        default="BULK", description="Priority of the subscriptions that are a consent to marketing."
+    )
+    fields: str = Field(
+        default=(
+            "gender=gender,birth_date=dob,language=preferred_language,address.street1=address,address.city=city,"
+            "address.state=state,address.postal_code=zip,address.country=country"
+        ),
+        description="Which custom or extended field holds what of a person: <ours>=<name at Capillary>, separated by commas.",
+    )
+    history_days: int = Field(
+        default=800,
+        ge=1,
+        description="How far back the states of a customer's loyalty are kept for events of the past.",
+    )
+    released_paths: Text = Field(
+        default="customerIdentifiers",
+        description="Where an event `identifierReleased` names what was released, paths in its data separated by commas.",
+    )
+
+
+class ErasureSettings(BaseSettings):
+    """How a customer who was deleted at Capillary is erased here."""
+
+    model_config = environment("ERASURE_")
+
+    label: Text = Field(default="Deleted", description="Label of the customer status that means deletion.")
+    keep_files_hours: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long files that were rewritten stay in the lake for whoever still reads them.",
+    )
+    work_order_dataset: Text = Field(
+        default="ALL", description="Dataset of the work orders that are prepared for AEP; `ALL` for every one."
+    )
+    work_order_action: Text = Field(
+        default="delete_identity", description="Action of these work orders, as AEP's Data Hygiene API spells it."
+    )
