@@ -57,12 +57,38 @@ _SECRET = "CAPILLARY_API_SECRET"  # noqa: S105 - the variable's name
     show_default=True,
     help="Refuse a webhook whose name is taken; whether Capillary does is not documented.",
 )
-def emulate_capillary(host: str, port: int, store: Path, *, never_again: tuple[int, ...], **behaviour: Any) -> None:
-    """Run a local stand-in for Capillary: webhooks, event log, and the service that posts events to webhooks.
+@click.option(
+    "--denied",
+    type=click.Choice(["Customer", "Transaction", "Organization", "Webhooks"]),
+    multiple=True,
+    help="A resource that the API client has no right to; may be given several times.",
+)
+@click.option(
+    "--sees-personal-data/--masked",
+    default=True,
+    show_default=True,
+    help="Whether the API client may see names and contacts; if not, they are masked.",
+)
+@click.option(
+    "--demo", is_flag=True, help="Know the customers, transactions, stores and programs of the demo's events."
+)
+def emulate_capillary(
+    host: str,
+    port: int,
+    store: Path,
+    *,
+    never_again: tuple[int, ...],
+    denied: tuple[str, ...],
+    demo: bool,
+    **behaviour: Any,
+) -> None:
+    """Run a local stand-in for Capillary: its APIs, its event log, and the service that posts events to webhooks.
 
     Prints the variables that a client needs, then serves until Ctrl-C. CAPILLARY_API_* variables that are set already are
-    the emulated organisation's too. Events to post are handed in at /control/events.
+    the emulated organisation's too. Events to post are handed in at /control/events, customers, transactions, stores, tills and
+    programs at /control/customers and so on.
     """
+    from capillary_adobe.demo.population import DemoPopulation
     from capillary_adobe.emulators.capillary.app import Behaviour, Organisation, build_app, serve
 
     demand_port(host, port)
@@ -72,5 +98,6 @@ def emulate_capillary(host: str, port: int, store: Path, *, never_again: tuple[i
     for name, value in sorted(organisation.environment(address).items()):
         click.echo(export(name, value, hidden=name == _SECRET and bool(os.environ.get(_SECRET))))
     click.echo(f"# What can be set and sent: {address}/control")
-    app = build_app(organisation, store, Behaviour(never_again=frozenset(never_again), **behaviour))
+    chosen = Behaviour(never_again=frozenset(never_again), denied=frozenset(denied), **behaviour)
+    app = build_app(organisation, store, chosen, DemoPopulation() if demo else None)
     serve(app, host, port)

@@ -164,6 +164,26 @@ def member_id(seed: int, cohort: int, index: int) -> int:
     return ((1 + seed % _SEEDS) * _COHORTS + day) * _COHORT_SIZE + index
 
 
+class Place(NamedTuple):
+    """What a customer id tells: the seed, the day of registration (an ordinal) and the place within the day."""
+
+    seed: int
+    cohort: int
+    number: int
+
+
+def place_of(number: int) -> Place | None:
+    """The inverse of `member_id`, for seeds below 90; None for a number that is no customer's id."""
+    rest, index = divmod(number, _COHORT_SIZE)
+    seed, day = divmod(rest, _COHORTS)
+    return Place(seed - 1, _FIRST_DAY + day, index) if 1 <= seed <= _SEEDS else None
+
+
+def customer_of(number: int) -> int:
+    """The id of the customer from whom a number came (`Member.next_id`)."""
+    return number // _IDS_PER_MEMBER
+
+
 def twin_id(rng: random.Random, member: Member) -> int:
     """The customer id of someone's second registration."""
     return member.id - member.id % _COHORT_SIZE + between(rng, *TWINS)

@@ -95,7 +95,7 @@ class Stack:
         if around.emulates:
             self._run("emulator", *_own("emulate", "--empty", "--port", str(around.ports.emulator)))
         if around.feeds:
-            self._run("capillary", *_own("emulate-capillary", "--port", str(around.ports.capillary)))
+            self._run("capillary", *_own("emulate-capillary", "--demo", "--port", str(around.ports.capillary)))
         if around.receives:
             self._run("receiver", *_own("receive"))
 

@@ -25,7 +25,20 @@ from capillary_adobe.emulators.tenant import Tenant
 
 HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
-_OUR_PREFIXES = ("ADOBE_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "RECEIVE_", "STATE_")
+_OUR_PREFIXES = (
+    "ADOBE_",
+    "CAPILLARY_",
+    "CHECK_",
+    "ERASURE_",
+    "HISTORY_",
+    "IDENTITY_",
+    "LAKE_",
+    "LANDING_",
+    "MAPPING_",
+    "PROFILE_",
+    "RECEIVE_",
+    "STATE_",
+)
 _STORES = ("LANDING_URL", "LAKE_URL", "STATE_URL")
 # What keeps made-up events away as soon as it is the user's: a store they would end up in, a Capillary, an address they
 # would be posted to, and whatever says that the user's own events come to the receiver.

@@ -1,19 +1,26 @@
-"""The looks at Capillary's API: whether its client gets a token, and whether the webhook is as it should be.
+"""The looks at Capillary's API: whether its client gets a token and may look things up, and whether the webhook is right.
 
-Belongs here: what the two answers mean to an operator. Does not belong here: the token call (`capillary.api`) and the
+Belongs here: what the answers mean to an operator. Does not belong here: the token call (`capillary.api`) and the
 comparison of webhooks (`subscribing`).
 """
 
 from __future__ import annotations
 
-from capillary_adobe.capillary.api.client import CapillaryApi
+from collections.abc import Callable, Iterator
+
+from capillary_adobe.capillary.api.client import CapillaryApi, CapillaryApiError, PermanentCapillaryApiError
+from capillary_adobe.capillary.api.customers import CustomerApi
+from capillary_adobe.capillary.api.organisation import OrganisationApi
 from capillary_adobe.capillary.api.token import AccessToken
+from capillary_adobe.capillary.api.transactions import TransactionApi
 from capillary_adobe.doctor.findings import Verdict, fail, ok, skipped, split_cure, warn
 from capillary_adobe.settings import CapillaryApiSettings, SettingsError, WebhookSettings, load
+from capillary_adobe.settings.customers import LookupSettings
 from capillary_adobe.subscribing import Action, open_subscription
 
 _SECONDS = 2.0
 _TOKEN_SECONDS = 4.0
+_NOBODY = 1
 
 
 def capillary_api() -> Verdict:
@@ -30,6 +37,41 @@ def capillary_api() -> Verdict:
     token = AccessToken(settings.model_copy(update={"timeout_seconds": _TOKEN_SECONDS}))
     token.value()
     return ok(f"Capillary gives a token, good for {token.seconds_left:.0f} seconds.")
+
+
+def rights() -> Verdict | list[Verdict]:
+    """Whether the client may read what look-ups ask for. Nobody bears the numbers that are asked for."""
+    settings, lookups = load(CapillaryApiSettings), load(LookupSettings)
+    if settings.url is None:
+        return skipped("Not set up (CAPILLARY_API_URL); events and profiles go without look-ups.")
+    quick = settings.model_copy(update={"timeout_seconds": _SECONDS, "retry_seconds": 0.0})
+    api = CapillaryApi(quick, AccessToken(quick))
+    faults = list(_without_right(api, lookups))
+    if faults:
+        return faults
+    asked = [what for what, wanted in (("customers", lookups.customers), ("bills", lookups.transactions)) if wanted]
+    return ok(f"The client may read {', '.join(['stores', 'programs', *asked])}.")
+
+
+def _without_right(api: CapillaryApi, lookups: LookupSettings) -> Iterator[Verdict]:
+    organisation, customers = OrganisationApi(api), CustomerApi(api, lookups)
+    in_bulk = lookups.customers_per_call > 1
+    looks: list[tuple[str, bool, Callable[[], object]]] = [
+        ("stores", True, organisation.look_at_stores),
+        ("programs", True, organisation.programs),
+        ("customers", lookups.customers and not in_bulk, lambda: customers.one(_NOBODY)),
+        ("customers by v1.1", lookups.customers and in_bulk, lambda: customers.several([_NOBODY])),
+        ("bills", lookups.transactions, lambda: TransactionApi(api).one(str(_NOBODY))),
+    ]
+    for what, wanted, look in looks:
+        if not wanted:
+            continue
+        try:
+            look()
+        except PermanentCapillaryApiError as error:
+            yield fail(f"The client may not read {what} (status {error.status}).", split_cure(str(error))[1])
+        except CapillaryApiError as error:
+            yield warn(f"Whether the client may read {what} is unknown.", str(error))
 
 
 def webhook() -> Verdict:

@@ -1,7 +1,8 @@
 """Pace: how fast a service may be asked and whether it answers, one row a service, shared by every run.
 
 Belongs here: the row, what the passing of time alone does to it, changing it under a lock, and a look at it for people.
-Does not belong here: who may take how much, what AEP's answers do to it, and the waiting (`adobe.pacing`).
+Does not belong here: who may take how much, what the service's answers do to it, and the waiting
+(`pacing`).
 """
 
 from __future__ import annotations
@@ -152,7 +153,13 @@ class Paces:
 
     @contextmanager
     def hold(self, service: str, clock: Callable[[], float]) -> Iterator[Pace]:
-        """The row as of now, for one at a time; what was changed in it is stored at the end.
+        """The row as of now, for one at a time; what was changed in it is stored at the end."""
+        with self.hold_with(service, clock) as (_connection, held):
+            yield held
+
+    @contextmanager
+    def hold_with(self, service: str, clock: Callable[[], float]) -> Iterator[tuple[sa.Connection, Pace]]:
+        """The row like `hold`, and the transaction that holds it, for what must change together with it.
 
         What only time has changed is not: it can be computed again, and a transaction that writes nothing costs no fsync.
         """
@@ -161,7 +168,7 @@ class Paces:
             # Not earlier: others may have held the row meanwhile.
             set_back = held.advance(clock())
             before = replace(held)
-            yield held
+            yield connection, held
             if set_back or held != before:
                 connection.execute(sa.update(pace).where(pace.c.service == service).values(asdict(held)))
 

@@ -34,6 +34,26 @@ def test_a_client_that_is_half_set_or_a_host_that_is_down(look: Examine) -> None
     assert "does not answer (ConnectionError)" in told(down, "capillary api")
 
 
+def test_the_client_may_look_things_up_or_not(look: Examine, tmp_path: Path) -> None:
+    assert told(look(), "look-ups").startswith("skipped: Not set up (CAPILLARY_API_URL)")
+    with RunningCapillary(tmp_path / "free") as capillary:
+        free = told(look(**capillary.environment | {"CAPILLARY_LOOKUP_TRANSACTIONS": "true"}), "look-ups")
+        assert free == "ok: The client may read stores, programs, customers, bills. "
+        bulk = told(look(**capillary.environment | {"CAPILLARY_LOOKUP_CUSTOMERS_PER_CALL": "9"}), "look-ups")
+        assert bulk.startswith("ok: ")
+        odd = told(look(**capillary.environment | {"CAPILLARY_LOOKUP_SOURCE": "WECHAT"}), "look-ups")
+        assert odd == (
+            "fail: The client may not read customers (status 400). Set CAPILLARY_LOOKUP_ACCOUNT_ID to the account of "
+            "CAPILLARY_LOOKUP_SOURCE."
+        )
+    with RunningCapillary(tmp_path / "denied", Behaviour(denied=frozenset({"Customer", "Organization"}))) as capillary:
+        found = look(**capillary.environment)["look-ups"]
+    assert [one.words for one in found] == [
+        f"The client may not read {what} (status 403)." for what in ("stores", "programs", "customers")
+    ]
+    assert all("read on Customer, Transaction and Organization" in one.cure for one in found)
+
+
 def test_the_webhook_is_held_against_the_settings(look: Examine, capillary: RunningCapillary) -> None:
     url = "https://events.example.com/events"
     settings = {**capillary.environment, "CAPILLARY_WEBHOOK_URL": url, "CAPILLARY_WEBHOOK_EVENTS": "pointsIssued"}

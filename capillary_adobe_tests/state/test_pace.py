@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capillary_adobe.adobe.pacing import Limits, Pacer
+from capillary_adobe.pacing import Limits, Pacer
 from capillary_adobe.state import Paces, PaceView, State
 from capillary_adobe.state.pace import CAPACITY_SECONDS, CLOCK_SLACK_SECONDS, RECOVERY, Pace
 
@@ -26,7 +26,7 @@ LONG = 60.0
 # Takes turns for some seconds, and tells when each was granted.
 TAKER = """
 import sys, threading, time
-from capillary_adobe.adobe.pacing import Limits, Pacer
+from capillary_adobe.pacing import Limits, Pacer
 from capillary_adobe.state import State
 url, lane, rate, records, seconds = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
 state = State(url)
@@ -41,7 +41,7 @@ while pacer.take(int(records), threading.Event(), until):
 # Asks once, by a clock that is ahead, and tells the verdict; then stays, as if it waited for an answer.
 ASKER = """
 import sys, threading, time
-from capillary_adobe.adobe.pacing import Limits, Pacer
+from capillary_adobe.pacing import Limits, Pacer
 from capillary_adobe.state import State
 url, ahead = sys.argv[1], float(sys.argv[2])
 state = State(url)

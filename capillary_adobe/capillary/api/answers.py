@@ -2,14 +2,16 @@
 
 Belongs here: reading one answer, or the lack of one. Does not belong here: what it leads to (`client.py`).
 The envelope is `data` or `entity` with `errors` and `warnings` beside it; an error comes with 200 as well
-(docs.capillarytech.com/reference/response-codes).
+(docs.capillarytech.com/reference/response-codes). The older API (v1.1) has `response` with a `status` of its own, which
+counts in place of the 200 that it comes with, and a status on each item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
 
 import orjson
 import requests
@@ -19,6 +21,8 @@ from urllib3.util import Retry
 from capillary_adobe.capillary.api.errors import TransientCapillaryApiError, effect_unknown, passes
 
 _LONGEST_WORDS = 200
+# What may stand beside the content of an answer that has no envelope.
+_BESIDE = ("errors", "warnings", "success", "errorCode", "code", "message", "status")
 
 
 def content(body: Any) -> Any:
@@ -28,30 +32,50 @@ def content(body: Any) -> Any:
     return body
 
 
+class Told(NamedTuple):
+    """What an answer says beside its content: codes, 0 for one that is no number, and words, which may hold values."""
+
+    codes: tuple[int, ...]
+    words: str
+
+
+def told(body: Any) -> Told:
+    """Errors and warnings of an answer, or of an item of one."""
+    found = [*_errors(body), *_listed(body, "warnings"), *_listed(content(body), "warnings")]
+    status = body.get("item_status") if type(body) is dict else None
+    if type(status) is dict:
+        found.append(status)
+    return Told(tuple(_code(one) for one in found), " ".join(str(one.get("message", "")) for one in found))
+
+
 @dataclass(frozen=True)
 class Try:
-    """What one try came to; without a status nothing came, and `lost` says why. `asked` is a pause in seconds."""
+    """What one try came to; without a status nothing came, and `lost` says why. `asked` is a pause in seconds.
+
+    `dated` is when Capillary answered by its own clock, in whole seconds since 1970.
+    """
 
     status: int = 0
     body: Any = None
     asked: float | None = None
+    dated: float | None = None
     lost: TransientCapillaryApiError | requests.RequestException | None = None
 
     @classmethod
     def of(cls, answer: requests.Response) -> Self:
         """A try that was answered."""
-        return cls(answer.status_code, _json(answer), _asked_wait(answer))
+        body = _json(answer)
+        return cls(_status(answer.status_code, body), body, _asked_wait(answer), dated=_dated(answer))
 
     @property
     def codes(self) -> tuple[int, ...]:
         """Capillary's own codes, 0 for one that is no number."""
-        codes = [str(one.get("code", one.get("errorCode", 0))) for one in _errors(self.body)]
-        return tuple(int(one) if one.isascii() and one.isdecimal() else 0 for one in codes)
+        return tuple(_code(one) for one in _errors(self.body))
 
     @property
     def succeeded(self) -> bool:
         """Whether the body may be given to the caller."""
-        refused = bool(self.codes) and not content(self.body)
+        refused = bool(self.codes) and not self._has_content
         return 200 <= self.status < 300 and self.body is not None and not refused
 
     @property
@@ -96,6 +120,16 @@ class Try:
         return f": {words[:_LONGEST_WORDS]}" if words else ""
 
     @property
+    def _has_content(self) -> bool:
+        # In the older API the content lies beside its status, so that an answer with a status alone has none.
+        if (older := _older_status(self.body)) is not None:
+            return _succeeds(older) or _has_items(self.body)
+        inner = content(self.body)
+        if inner is not self.body or type(inner) is not dict:
+            return bool(inner)
+        return any(value for name, value in inner.items() if name not in _BESIDE)
+
+    @property
     def _page(self) -> bool:
         # A proxy's page that says 200 would pass for success.
         return 200 <= self.status < 300 and self.body is None
@@ -113,10 +147,54 @@ def _json(answer: requests.Response) -> Any:
 def _errors(body: Any) -> list[dict[str, Any]]:
     if type(body) is not dict:
         return []
-    listed = body.get("errors")
-    if not listed and "errorCode" in body:
+    if not body.get("errors") and "errorCode" in body:
         return [body]
+    older = _older_status(body)
+    return [*_listed(body, "errors"), *([older] if older is not None and not _succeeds(older) else [])]
+
+
+def _listed(body: Any, name: str) -> list[dict[str, Any]]:
+    listed = body.get(name) if type(body) is dict else None
     return [one for one in (listed if type(listed) is list else [listed]) if type(one) is dict]
+
+
+def _code(one: Mapping[str, Any]) -> int:
+    code = str(one.get("code", one.get("errorCode", 0)))
+    return int(code) if code.isascii() and code.isdecimal() else 0
+
+
+def _status(status: int, body: Any) -> int:
+    """The status that counts: where the older API fails as a whole, the one of its envelope."""
+    older = _older_status(body)
+    if older is None or not 200 <= status < 300 or _succeeds(older) or _has_items(body["response"]):
+        return status
+    # Codes of its own, beyond those of HTTP, are a refusal.
+    return code if 400 <= (code := _code(older)) < 600 else 400
+
+
+def _older_status(body: Any) -> dict[str, Any] | None:
+    response = body.get("response") if type(body) is dict else None
+    status = response.get("status") if type(response) is dict else None
+    return status if type(status) is dict else None
+
+
+def _has_items(value: Any) -> bool:
+    """Whether anything in an answer of the older API has a status of its own."""
+    if type(value) is dict:
+        return "item_status" in value or any(_has_items(one) for one in value.values())
+    return type(value) is list and any(_has_items(one) for one in value)
+
+
+def _succeeds(older: Mapping[str, Any]) -> bool:
+    """Whether an envelope of the older API does not say otherwise; it writes false as a text as often as not."""
+    return str(older.get("success", True)).strip().lower() != "false"
+
+
+def _dated(answer: requests.Response) -> float | None:
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return None
 
 
 def _asked_wait(answer: requests.Response) -> float | None:

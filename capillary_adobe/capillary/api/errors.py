@@ -28,6 +28,10 @@ class TransientCapillaryApiError(CapillaryApiError):
     """Repeating later may help."""
 
 
+class UnaskedCapillaryApiError(TransientCapillaryApiError):
+    """There was no turn before the deadline, so Capillary was not asked."""
+
+
 class UnansweredCapillaryApiError(TransientCapillaryApiError):
     """Whether Capillary did what it was asked is unknown."""
 
@@ -37,14 +41,17 @@ REFUSED_FOR_NOW: Final = frozenset({408, 425, 429, 461, 521, 503, 4001})
 action runs for the same customer (521), it could not find out what the client may do (503, 4001)."""
 
 _FORBIDDEN = (
-    "Give the access group of the API client the right it needs; for webhooks and their log that is read and write on the "
-    "resource Webhooks."
+    "Give the access group of the API client the right it needs: read and write on the resource Webhooks for webhooks and "
+    "their log, read on Customer, Transaction and Organization for look-ups."
 )
 _CURES: Final = {
     401: "Capillary does not take the access token. Check that the client of CAPILLARY_API_KEY is active.",
     403: _FORBIDDEN,
     404: "Check that CAPILLARY_API_URL is the cluster of your organisation.",
     4000: _FORBIDDEN,
+    8012: "Set CAPILLARY_LOOKUP_SOURCE to a source that the organisation has.",
+    8045: "Set CAPILLARY_LOOKUP_ACCOUNT_ID to the account of CAPILLARY_LOOKUP_SOURCE.",
+    1060: "Set CAPILLARY_LOOKUP_CUSTOMERS_PER_CALL to less.",
     51003: "Name at least one event in CAPILLARY_WEBHOOK_EVENTS.",
     51007: "Set CAPILLARY_WEBHOOK_CONNECTIONS to 1 or more.",
     300004: "Set CAPILLARY_WEBHOOK_CONNECTIONS to 1 or more.",

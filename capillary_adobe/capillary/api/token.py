@@ -87,6 +87,10 @@ class AccessToken:
         """How long the present token still holds; 0 without one."""
         return max(0.0, self._ends_at - self._clock()) if self._value is not None else 0.0
 
+    def must_renew(self, *, stale: str | None = None) -> bool:
+        """Whether the next `value` asks Capillary; another thread may be quicker."""
+        return self._value is None or self._value == stale or self._clock() >= self._renew_at
+
     def value(self, *, stale: str | None = None) -> str:
         """A token; never again the one that the caller names as stale.
 
@@ -96,7 +100,7 @@ class AccessToken:
         """
         # Whoever waits here while another thread renews finds the new one.
         with self._lock:
-            if self._value is None or self._value == stale or self._clock() >= self._renew_at:
+            if self.must_renew(stale=stale):
                 self._renew()
             return self._value or ""
 

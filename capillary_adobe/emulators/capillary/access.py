@@ -67,6 +67,7 @@ class Access:
     """The token call, and the guard of every other one."""
 
     def __init__(self, organisation: Organisation, behaviour: Behaviour, answers: Answers) -> None:
+        self._denied = behaviour.denied
         self.tokens = Tokens(behaviour.token_seconds)
         self._organisation = organisation
         self._answers = answers
@@ -86,19 +87,23 @@ class Access:
         data = {"accessToken": self.tokens.issue(), "ttlSeconds": self.tokens.seconds}
         return self._answers.data(data)
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for those with a token, as often as allowed."""
+    def guarded(self, endpoint: Endpoint, resource: str = "Webhooks") -> Endpoint:
+        """The endpoint for those with a token and the right to a resource, as often as allowed."""
 
         async def asked(request: Request) -> Response:
+            is_older = request.url.path.startswith("/v1.1/")
+            refused = self._answers.refused_as_older if is_older else self._answers.refused
             if not self.tokens.valid(presented(request.headers)):
-                return self._answers.refused(Refused(401, 401, "Token is missing, unknown or expired"))
+                return refused(Refused(401, 401, "Token is missing, unknown or expired"))
             # No header says how long to wait: none is documented.
             if not self._allowance.take():
-                return self._answers.refused(Refused(429, 429, "Too many requests"))
+                return refused(Refused(429, 429, "Too many requests"))
+            if resource in self._denied:
+                return refused(Refused(403, 4000, "Access is denied"))
             try:
                 return await endpoint(request)
             except Refused as refusal:
-                return self._answers.refused(refusal)
+                return refused(refusal)
 
         return asked
 

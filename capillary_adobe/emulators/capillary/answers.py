@@ -37,6 +37,30 @@ class Answers:
         """What was asked for."""
         return self._answer(200, {"data": data, **more, "errors": None, "warnings": None})
 
+    def bare(self, record: dict[str, Any], warnings: list[dict[str, Any]] | None = None) -> Response:
+        """What was asked for, without an envelope: errors and warnings stand beside its fields."""
+        return self._answer(200, record | {"errors": [], "warnings": warnings or []})
+
+    def older(self, name: str, inner: str, items: list[dict[str, Any]]) -> Response:
+        """Items in the envelope of the older API (v1.1)."""
+        failed = sum(one.get("item_status", {}).get("success") == "false" for one in items)
+        code, message = (200, "SUCCESS") if not failed else (201, "PARTIAL") if failed < len(items) else (500, "FAIL")
+        status = {
+            "success": "false" if code == 500 else "true",
+            "code": str(code),
+            "message": message,
+            "total": str(len(items)),
+            "success_count": str(len(items) - failed),
+        }
+        held = {"entity": items} if inner == "entities" else items
+        return self._answer(200, {"response": {"status": status, name: {inner: held}}})
+
+    def refused_as_older(self, refusal: Refused) -> Response:
+        """Why the older API does not give it."""
+        status = 200 if self._errors_with_200 else refusal.status
+        told = {"success": "false", "code": str(refusal.code), "message": str(refusal)}
+        return self._answer(status, {"response": {"status": told}})
+
     def refused(self, refusal: Refused) -> Response:
         """Why it is not given."""
         status = 200 if self._errors_with_200 and refusal.status not in _BY_STATUS else refusal.status

@@ -20,12 +20,17 @@ from starlette.routing import Route
 from capillary_adobe.emulators.capillary.access import Access, presented
 from capillary_adobe.emulators.capillary.answers import Answers
 from capillary_adobe.emulators.capillary.behaviour import Behaviour
+from capillary_adobe.emulators.capillary.calls import CallCounter, Calls, Rates
 from capillary_adobe.emulators.capillary.control import Control
+from capillary_adobe.emulators.capillary.customer_api import CustomerApi
 from capillary_adobe.emulators.capillary.delivery_faults import DeliveryFaults
+from capillary_adobe.emulators.capillary.holdings import Holdings, Kind, Population, Record
+from capillary_adobe.emulators.capillary.holdings_control import HoldingsControl
 from capillary_adobe.emulators.capillary.log import Log, Search
 from capillary_adobe.emulators.capillary.log_api import LogApi
 from capillary_adobe.emulators.capillary.notifications import Notifications
 from capillary_adobe.emulators.capillary.organisation import Organisation
+from capillary_adobe.emulators.capillary.organisation_api import OrganisationApi
 from capillary_adobe.emulators.capillary.webhook_api import WebhookApi
 from capillary_adobe.emulators.capillary.webhooks import Webhooks
 from capillary_adobe.emulators.fault_layer import FaultLayer
@@ -34,14 +39,16 @@ from capillary_adobe.emulators.running import BackgroundServer, serve
 
 __all__ = ["Behaviour", "Organisation", "RunningCapillary", "build_app", "serve"]
 
-_API = "/v3/"
+_API = ("/v3/", "/v2/", "/v1.1/")
 _AS_DOCUMENTED = Behaviour()
 
 
 class Emulation:
     """The application and the handles of it that are not spoken to over HTTP."""
 
-    def __init__(self, organisation: Organisation, store: Path, behaviour: Behaviour) -> None:
+    def __init__(
+        self, organisation: Organisation, store: Path, behaviour: Behaviour, population: Population | None
+    ) -> None:
         self.faults = Faults()
         self.delivery_faults = DeliveryFaults()
         self.webhooks = Webhooks(store / "webhooks.json", unique_names=behaviour.unique_names)
@@ -49,15 +56,24 @@ class Emulation:
         self.notifications = Notifications(self.webhooks, self.log, behaviour, self.delivery_faults)
         answers = Answers(errors_with_200=behaviour.errors_with_200)
         access = Access(organisation, behaviour, answers)
+        self.holdings = Holdings(population)
+        self.calls = Calls()
         self.app = Starlette(
             routes=[
                 Route("/v3/oauth/token/generate", access.token, methods=["POST"]),
                 # The log's addresses lie below those of the webhooks and must be met first.
                 *LogApi(self.log, self.webhooks, access, answers, behaviour.offset_minutes).routes(),
                 *WebhookApi(self.webhooks, access, answers).routes(),
+                *CustomerApi(self.holdings, access, answers, behaviour).routes(),
+                *OrganisationApi(self.holdings, access, answers, behaviour).routes(),
                 *Control(self.notifications, self.log, self.faults, self.delivery_faults).routes(),
+                *HoldingsControl(self.holdings, self.calls).routes(),
             ],
-            middleware=[Middleware(FaultLayer, self.faults, access.tokens, {_API: answers.counts}, presented)],
+            middleware=[
+                # Outside the faults: Capillary counts what it fails to answer, too.
+                Middleware(CallCounter, self.calls, _API),
+                Middleware(FaultLayer, self.faults, access.tokens, dict.fromkeys(_API, answers.counts), presented),
+            ],
             exception_handlers={ClientDisconnect: _gone},
             lifespan=self._store_open,
         )
@@ -74,9 +90,14 @@ class Emulation:
             self.log.close()
 
 
-def build_app(organisation: Organisation, store: Path, behaviour: Behaviour = _AS_DOCUMENTED) -> Starlette:
+def build_app(
+    organisation: Organisation,
+    store: Path,
+    behaviour: Behaviour = _AS_DOCUMENTED,
+    population: Population | None = None,
+) -> Starlette:
     """The emulator as an application; its webhooks and its log are in `store`, which it opens when it starts to serve."""
-    return Emulation(organisation, store, behaviour).app
+    return Emulation(organisation, store, behaviour, population).app
 
 
 class RunningCapillary:
@@ -93,13 +114,22 @@ class RunningCapillary:
         behaviour: Behaviour = _AS_DOCUMENTED,
         port: int = 0,
         organisation: Organisation | None = None,
+        population: Population | None = None,
     ) -> None:
         self.organisation = organisation or Organisation.demo()
-        emulation = Emulation(self.organisation, store, behaviour)
+        emulation = Emulation(self.organisation, store, behaviour, population)
         self.faults = emulation.faults
         self.delivery_faults = emulation.delivery_faults
         self._emulation = emulation
         self._server = BackgroundServer(emulation.app, port)
+
+    def put(self, kind: Kind, *records: Record) -> None:
+        """Take in customers, transactions, stores, tills or programs; see `holdings` for their form."""
+        self._emulation.holdings.put(kind, records)
+
+    def rates(self) -> Rates:
+        """How many calls of the API came in, and the most of them in 60 seconds."""
+        return self._emulation.calls.rates()
 
     def webhooks(self) -> list[dict[str, Any]]:
         """The record of every webhook, dead ones included."""

@@ -19,6 +19,11 @@ class Behaviour:
     `answer_seconds` is how long the service waits for a webhook. Statuses in `never_again` lose an event at once; of the
     others that are no success only 429 is documented, and all are retried.
 
+    `denied` are resources that the API client has no right to: Customer, Transaction, Organization, Webhooks.
+    `sees_personal_data` is its tick for sensitive information; without it names and contacts are masked.
+    `customers_per_call` is the largest batch of v1.1. `tells_survivor` says whether a question for a merged customer is
+    answered with the survivor (91009) or refused (8069). `lists_tills` says whether tills may be listed as stores are.
+
     `requests_per_minute` answers 429 above it, 0 never; demo and test clusters allow 1,000. `errors_with_200` answers
     what is wrong with a request with status 200 and `errors`, as Capillary's older services do. Names of webhooks "should be
     unique"; `unique_names` says whether that is enforced. `offset_minutes` is the
@@ -36,5 +41,10 @@ class Behaviour:
     errors_with_200: bool = False
     unique_names: bool = True
     offset_minutes: int = 330
+    denied: frozenset[str] = frozenset()
+    sees_personal_data: bool = True
+    customers_per_call: int = 100
+    tells_survivor: bool = True
+    lists_tills: bool = True
     log_rows: int = 200_000
     log_days: int = 30

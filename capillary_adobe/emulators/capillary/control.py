@@ -8,6 +8,9 @@ offers.
                                      a text in the array is posted as it stands, and so is every line
     GET    /control/summary          deliveries by status, and the most connections that each webhook had at once
     GET    /control/deliveries       the latest deliveries with all their attempts; ?status= and ?limit= narrow it
+    POST   /control/<kind>           take in customers, transactions, stores, tills or programs: a JSON array, or one object
+    GET    /control/<kind>           those that were taken in
+    GET    /control/calls            how many calls came in, and the most of them in 60 seconds
     POST   /control/faults           add a fault of the API, given as a JSON object
     GET    /control/faults           those in force
     DELETE /control/faults           remove them

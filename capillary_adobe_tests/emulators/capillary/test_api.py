@@ -205,7 +205,7 @@ def test_the_log_stays_bounded(start: Start, webhook: ScriptedWebhook) -> None:
 def test_the_control_page_names_its_addresses_and_faults(start: Start) -> None:
     capillary = start()
     page = requests.get(f"{capillary.base_url}/control", timeout=10).json()
-    assert len(page["addresses"]) == 10
+    assert len(page["addresses"]) == 13
     assert set(page["faults of the notification service"]) == {"delay", "lose_answer", "duplicate"}
     address = f"{capillary.base_url}/control/faults"
     requests.post(address, json={"kind": "status", "status": 503, "path": "/v3/webHooks"}, timeout=10)

@@ -1,10 +1,12 @@
 """Pacing: turns for requests to one service, shared by every run of the installation.
 
-Belongs here: who may take how much of the rate and when, what AEP's answers do to it, the circuit breaker, the waiting.
-Does not belong here: the row that the runs share (`state.pace`), what is sent, and which answer means what (`inlet.py`).
+Belongs here: who may take how much of the rate and when, what the service's answers do to it, the circuit breaker, the
+waiting. Does not belong here: the rows that the runs share (`state.pace`, `state.calls`), what is sent, and which answer
+means what (`adobe.inlet`, `capillary.api.client`).
 
-Live requests may use the bucket up. History leaves as much as the largest live request needs, so live never waits for
-history, and history gets all that live leaves.
+Two kinds of limit. A rate a second is a bucket: live requests may use it up; history leaves as much as the largest live
+request needs, so live never waits for history, and history gets all that live leaves. Calls a minute are counted one by
+one, so that no 60 seconds hold more of them wherever they begin; there history keeps its calls apart and leaves a tenth.
 """
 
 from __future__ import annotations
@@ -16,10 +18,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
+
+import sqlalchemy as sa
 
 from capillary_adobe.settings import Lane
+from capillary_adobe.state.calls import CallsInFlight
 from capillary_adobe.state.database import State
 from capillary_adobe.state.pace import Pace, Paces
+
+AEP_INLET: Final = "inlet"
+CAPILLARY_API: Final = "capillary_api"
+_NAMES: Final = {AEP_INLET: "AEP", CAPILLARY_API: "Capillary"}
 
 # Seconds of the rate in force that one request should carry at most, and that history leaves in the bucket.
 REQUEST_SECONDS = 0.25
@@ -30,6 +40,9 @@ _ROUNDING = 1e-6
 SLOWER = 0.7
 SLOWEST = 0.05
 SLOWER_AT_MOST_EVERY = 1.0
+
+# Calls that are counted come this far apart in history, as a share of an even spread: a little less, to lose none of them.
+CALLS_APART = 0.95
 
 LONGEST_ASKED_SECONDS = 3600.0
 FIRST_PAUSE_SECONDS = 0.5
@@ -54,8 +67,9 @@ _GLANCE_SECONDS = 1.0
 class Limits:
     """The set rates; 0 means no limit."""
 
-    requests_per_second: float
-    records_per_second: float
+    requests_per_second: float = 0
+    records_per_second: float = 0
+    calls_per_minute: int = 0
 
 
 class Verdict(Enum):
@@ -92,7 +106,9 @@ class Pacer:
         self, state: State, service: str, limits: Limits, lane: Lane, clock: Callable[[], float] = time.time
     ) -> None:
         self._paces = Paces(state)
+        self._calls = CallsInFlight(service)
         self._service = service
+        self._name = _NAMES.get(service, service)
         self._limits = limits
         self._limited = limits.requests_per_second > 0 or limits.records_per_second > 0
         self._lane: Lane = lane
@@ -101,7 +117,7 @@ class Pacer:
         self._lock = threading.Lock()
         self._seen: Pace | None = None
         self._seen_at = float("-inf")
-        # Whether the turn that this thread took last is a trial.
+        # Whether the turn that this thread took last is a trial, and which call it is where calls are counted.
         self._thread = threading.local()
 
     @property
@@ -132,8 +148,8 @@ class Pacer:
         return Turn(Verdict.STOPPED)
 
     def throttled(self, asked_wait: float | None) -> None:
-        """AEP wants fewer requests (429 or 503), and may have asked to wait some seconds."""
-        with self._held() as pace:
+        """The service wants fewer requests (429 or 503), and may have asked to wait some seconds."""
+        with self._turn_over() as pace:
             if self._limited:
                 _slow_down(pace)
             elif not asked_wait:
@@ -145,7 +161,7 @@ class Pacer:
     def failed(self, words: str) -> None:
         """A request had no answer, or a 5xx; `words` say which, without anything secret or personal."""
         was_trial = self._end_trial()
-        with self._held() as pace:
+        with self._turn_over() as pace:
             pace.failures += 1
             pace.words = words[:_LONGEST_WORDS]
             if pace.down_since is None:
@@ -162,21 +178,30 @@ class Pacer:
         self._end_trial()
         # With a limit each request writes to the database anyway, and one look more is little.
         seen = self._glance(0.0 if self._limited else _GLANCE_SECONDS)
-        if seen is None or not seen.failures:
+        if not self._call and (seen is None or not seen.failures):
             return
-        with self._held() as pace:
+        with self._turn_over() as pace:
             pace.failures = pace.failed_trials = 0
             pace.down_since = pace.next_try = None
             pace.words = ""
 
+    def unanswered(self) -> None:
+        """The request was not waited for to the end: that says nothing about the service."""
+        self._end_trial()
+        with self._turn_over():
+            pass
+
     def _try(self, records: int) -> _Hold | None:
         """Take a turn if there is one now, else tell what is in the way."""
-        if not self._limited and self._is_free(self._glance(_GLANCE_SECONDS)):
+        if not self._limited and not self._limits.calls_per_minute and self._is_free(self._glance(_GLANCE_SECONDS)):
             self._thread.has_trial = False
             return None
-        with self._held() as pace:
-            hold = max(self._holds(pace, records), key=lambda found: found.seconds, default=None)
+        with self._held() as (connection, pace):
+            holds = [*self._holds(pace, records), *self._call_holds(connection)]
+            hold = max(holds, key=lambda found: found.seconds, default=None)
             if hold is None:
+                if self._limits.calls_per_minute:
+                    self._thread.call = self._calls.begin(connection, self._clock())
                 pace.records -= self._record_cost(records)
                 pace.requests -= self._request_cost
                 self._thread.has_trial = pace.next_try is not None
@@ -188,9 +213,11 @@ class Pacer:
     def _holds(self, pace: Pace, records: int) -> Iterator[_Hold]:
         now = self._clock()
         if pace.paused_until > now:
-            yield _Hold(pace.paused_until - now, f"AEP asks to wait until {_moment(pace.paused_until):%H:%M:%S} UTC")
+            yield _Hold(
+                pace.paused_until - now, f"{self._name} asks to wait until {_moment(pace.paused_until):%H:%M:%S} UTC"
+            )
         if pace.next_try is not None and pace.next_try > now:
-            yield _Hold(pace.next_try - now, not_answering(pace.down_since or now, pace.words, pace.next_try))
+            yield _Hold(pace.next_try - now, self._down(pace, now))
         for cost, left, setting in (
             (self._record_cost(records), pace.records, "ADOBE_MAX_RECORDS_PER_SECOND"),
             (self._request_cost, pace.requests, "ADOBE_MAX_REQUESTS_PER_SECOND"),
@@ -198,8 +225,22 @@ class Pacer:
             missing = self._needed(cost, pace) - left
             if cost and missing > _ROUNDING:
                 seconds = pace.seconds_to_earn(missing) + max(0.0, pace.noted_at - now)
-                lowered = f", lowered to {pace.factor:.0%} since AEP throttles" if pace.factor < 1 else ""
+                lowered = f", lowered to {pace.factor:.0%} since {self._name} throttles" if pace.factor < 1 else ""
                 yield _Hold(seconds, f"the rate of {setting}{lowered} leaves no room")
+
+    def _call_holds(self, connection: sa.Connection) -> Iterator[_Hold]:
+        limit = self._limits.calls_per_minute
+        if not limit:
+            return
+        is_live = self._lane == "live"
+        reserve = 0 if is_live or limit == 1 else max(1, limit // 10)
+        apart = 0.0 if is_live else CALLS_APART * 60 / limit
+        seconds = self._calls.seconds_until_room(connection, self._clock(), limit - reserve, apart)
+        if seconds > 0:
+            yield _Hold(seconds, f"the {limit} calls a minute of CAPILLARY_LOOKUP_CALLS_PER_MINUTE are used up")
+
+    def _down(self, pace: Pace, now: float) -> str:
+        return not_answering(self._service, pace.down_since or now, pace.words, pace.next_try or now)
 
     def _needed(self, cost: float, pace: Pace) -> float:
         """Credit that must be there. More than the bucket holds never is: such a request leaves a debt."""
@@ -219,11 +260,24 @@ class Pacer:
         return 1 / rate if rate else 0.0
 
     @contextmanager
-    def _held(self) -> Iterator[Pace]:
+    def _held(self) -> Iterator[tuple[sa.Connection, Pace]]:
         with self._lock:
-            with self._paces.hold(self._service, self._clock) as pace:
-                yield pace
+            with self._paces.hold_with(self._service, self._clock) as (connection, pace):
+                yield connection, pace
             self._see(pace)
+
+    @contextmanager
+    def _turn_over(self) -> Iterator[Pace]:
+        """The row, while the call of this thread, if it is one that counts, comes to its end."""
+        call, self._thread.call = self._call, None
+        with self._held() as (connection, pace):
+            yield pace
+            if call is not None:
+                self._calls.end(connection, call, self._clock())
+
+    @property
+    def _call(self) -> str | None:
+        return getattr(self._thread, "call", None)
 
     def _glance(self, age: float) -> Pace | None:
         """The row as it was at most `age` seconds ago."""
@@ -245,9 +299,9 @@ class Pacer:
         return had_trial
 
 
-def not_answering(since: float, words: str, next_try: float) -> str:
+def not_answering(service: str, since: float, words: str, next_try: float) -> str:
     """An open breaker in plain words."""
-    began = f"AEP has not answered since {_moment(since):%Y-%m-%d %H:%M:%S} UTC ({words})"
+    began = f"{_NAMES.get(service, service)} has not answered since {_moment(since):%Y-%m-%d %H:%M:%S} UTC ({words})"
     return f"{began}; next try at {_moment(next_try):%H:%M:%S}"
 
 

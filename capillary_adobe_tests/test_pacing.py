@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capillary_adobe.adobe.pacing import Limits, Pacer, Turn, Verdict
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.emulators.behaviour import Rate
+from capillary_adobe.pacing import Limits, Pacer, Turn, Verdict
 from capillary_adobe.settings import Lane
 from capillary_adobe.state import Paces, PaceView, State
 from capillary_adobe_tests.adobe.sending import deliver, entities, settings_for, tally
@@ -46,12 +46,19 @@ class Clock:
 
 
 @pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(f"sqlite:///{tmp_path}/state.db")
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 def pacer(
-    state: State, limits: Limits, lane: Lane = "live", clock: Callable[[], float] = time.time, service: str = "s"
+    state: State, limits: Limits, lane: Lane = "live", clock: Callable[[], float] = time.time, service: str = "inlet"
 ) -> Pacer:
     return Pacer(state, service, limits, lane, clock)
 
@@ -65,7 +72,7 @@ def patient(pacer: Pacer, records: int = 1) -> Turn:
 
 
 def view(state: State, clock: Clock) -> PaceView:
-    found = Paces(state).look("s", clock.now)
+    found = Paces(state).look("inlet", clock.now)
     assert found is not None
     return found
 
@@ -92,7 +99,7 @@ def test_the_record_rate_is_kept(state: State) -> None:
 
 def test_no_rate_is_no_wait_and_no_row(state: State) -> None:
     assert seconds_for(pacer(state, NOLIMIT), requests_=2000, records=10**6) < 2
-    assert Paces(state).read("s") is None
+    assert Paces(state).read("inlet") is None
 
 
 def test_a_request_larger_than_the_bucket_needs_a_full_one_and_leaves_a_debt(state: State, clock: Clock) -> None:
@@ -261,12 +268,12 @@ def test_the_rate_recovers_by_time_alone_and_never_above_the_settings(state: Sta
         pace.throttled(None)
         clock.now += 1
     assert view(state, clock).factor == pytest.approx(0.05 + 0.02, abs=0.001)
-    stored = Paces(state).read("s")
+    stored = Paces(state).read("inlet")
     clock.now += 10
     assert view(state, clock).factor == pytest.approx(0.27, abs=0.001)
     clock.now += 1000
     assert view(state, clock).factor == 1.0
-    assert Paces(state).read("s") == stored
+    assert Paces(state).read("inlet") == stored
     assert now_or_never(pace, 800)
     assert not now_or_never(pace, 10)
 
