@@ -67,6 +67,8 @@ def setup(
         raise click.ClickException(_blocked(plan))
     if only_plan:
         return
+    if plan.changes and enable_profile:
+        _look_at_shared(yes=yes)
     if not yes and plan.changes:
         _ask(plan, enable_profile=enable_profile)
     done = work.apply(lambda words: click.echo(words, err=True))
@@ -79,6 +81,25 @@ def _setup(*, card: bool, enable_profile: bool) -> Setup:
     from capillary_adobe.state import State
 
     return open_setup(State(load(StorageSettings).state_url), card=card, enable_profile=enable_profile)
+
+
+def _look_at_shared(*, yes: bool) -> None:
+    """Tell of identities that several customers share, before their records are joined for good."""
+    from capillary_adobe.setting_up import JoinsCustomers, demand_none_joins, shared_identities, told_of_shared
+    from capillary_adobe.settings import StorageSettings, load
+    from capillary_adobe.state import State
+
+    state = State(load(StorageSettings).state_url)
+    if yes:
+        try:
+            demand_none_joins(state)
+        except JoinsCustomers as error:
+            raise click.ClickException(str(error)) from error
+        return
+    shared = shared_identities(state)
+    click.echo(told_of_shared(shared))
+    if joining := sum(one.let_through for one in shared):
+        click.confirm(f"{joining} identities will join customers for good. Is that meant?", abort=True)
 
 
 def _ask(plan: Plan, *, enable_profile: bool) -> None:

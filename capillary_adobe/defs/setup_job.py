@@ -12,7 +12,7 @@ from capillary_adobe.adobe.setup import Action, Plan
 from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
-from capillary_adobe.setting_up import open_setup
+from capillary_adobe.setting_up import demand_none_joins, open_setup
 
 NAME: Final = "adobe_environment"
 GROUP: Final = "environment"
@@ -65,6 +65,8 @@ def build_adobe_environment() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with told_plainly():
             setup = open_setup(state.open(), card=config.card, enable_profile=config.enable_profile)
+            if config.apply and config.enable_profile and setup.plan().changes:
+                demand_none_joins(state.open())
             plan = setup.apply(context.log.info) if config.apply else setup.plan()
             changed = len(plan.changes) if config.apply else 0
             return dg.MaterializeResult(

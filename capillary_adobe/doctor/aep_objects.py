@@ -16,9 +16,9 @@ from capillary_adobe.adobe.platform import NotThere, json_of, segment
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.findings import Check, Verdict, fail, ok, skipped, warn
 from capillary_adobe.environment import overriding
-from capillary_adobe.settings import AdobeSettings, StorageSettings, load, variable
+from capillary_adobe.settings import AdobeSettings, IdentitySettings, StorageSettings, load, variable
 from capillary_adobe.state import EnvironmentRecord, State
-from capillary_adobe.xdm.identities import CUSTOMER, EXTERNAL
+from capillary_adobe.xdm.identities import EXTERNAL, namespaces_in_use
 from capillary_adobe.xdm.schemas import Kind
 
 _SETUP: Final = "Run `capillary-adobe setup`, or correct {variable}."
@@ -64,15 +64,16 @@ class AepObjects:
         ] or ok(f"{len(recorded)} values are recorded, and the environment contradicts none.")
 
     def namespaces(self) -> Verdict | list[Verdict]:
-        """Whether the namespaces under which every event names its customer exist; without them no profile is reached."""
+        """Whether the namespaces of the identities exist; without them no profile is reached."""
         if self._aep.lacks:
             return skipped(self._aep.lacks)
         there = {one.code for one in Namespaces(self._aep.platform).all() if one.is_active}
+        wanted = dict.fromkeys((*namespaces_in_use(load(IdentitySettings)), EXTERNAL))
         return [
             fail(f"The sandbox has no active namespace {code}.", "Run `capillary-adobe setup`.")
-            for code in (CUSTOMER, EXTERNAL)
+            for code in wanted
             if code not in there
-        ] or ok("The namespaces of Capillary's ids exist.")
+        ] or ok(f"The {len(wanted)} namespaces of the identities exist.")
 
     def objects(self, kind: Kind) -> Verdict | list[Verdict]:
         """Whether schema, dataset and dataflow of a kind of entity exist and belong together."""

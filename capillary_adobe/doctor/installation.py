@@ -94,7 +94,7 @@ def misspelt(names: set[str]) -> Iterator[tuple[str, str | None]]:
             yield name, alike[0] if alike else None
 
 
-_OWN_HEADS: Final = ("ADOBE_", "CAPILLARY_", "LANDING_", "LAKE_", "MAPPING_", "RECEIVE_")
+_OWN_HEADS: Final = ("ADOBE_", "CAPILLARY_", "IDENTITY_", "LANDING_", "LAKE_", "MAPPING_", "RECEIVE_")
 
 
 def _unread(name: str, meant: str | None) -> Verdict:

@@ -57,6 +57,8 @@ STANDARD: Final = tuple(
         (8, "WAID", "Windows AID", "DEVICE"),
         (11, "Email_LC_SHA256", "Emails (SHA256, lowercased)", "EMAIL"),
         (15, "Phone_SHA256", "Phone (SHA256)", "PHONE"),
+        (16, "Phone_E.164", "Phone (E.164)", "PHONE"),
+        (17, "Phone_SHA256_E.164", "Phone (SHA256_E.164)", "PHONE"),
         (20914, "GAID", "Google Ad ID (GAID)", "DEVICE"),
         (20915, "IDFA", "Apple IDFA (ID for Advertisers)", "DEVICE"),
     )

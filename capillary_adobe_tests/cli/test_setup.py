@@ -12,7 +12,10 @@ from click.testing import CliRunner, Result
 from capillary_adobe.cli import main
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.environment import adobe_settings
+from capillary_adobe.profiles.document import CustomerKey
+from capillary_adobe.profiles.identities import Identity
 from capillary_adobe.state import State
+from capillary_adobe.state.identity_uses import IdentityUses
 from capillary_adobe_tests.adobe.setup.place import COUNT, EVERYTHING, Place
 from capillary_adobe_tests.cli.conftest import Call, storage
 
@@ -80,6 +83,46 @@ def test_enabling_for_profile_is_asked_for_with_its_consequences(sandbox: Place)
 
     assert done.exit_code == 0, done.output
     assert all("union" in one["meta:immutableTags"] for one in sandbox.objects()["schema"])
+
+
+def share(state: State, customers: int) -> None:
+    """Let several customers have one e-mail address."""
+    address = frozenset({Identity("email", "desk@example.com")})
+    with state.begin() as connection:
+        changes = [(CustomerKey(1, number), frozenset(), address) for number in range(customers)]
+        IdentityUses(state).change(connection, changes)
+
+
+def test_who_enables_for_profile_is_told_of_identities_that_several_share(sandbox: Place) -> None:
+    nothing = answering("n\n", "--enable-profile")
+    assert "* none is known" in nothing.output
+
+    share(sandbox.state, 3)
+    held = answering("y\nn\n", "--enable-profile")
+
+    assert (
+        "* email: 1 are shared, one of them by 3 customers; 1 are held back, 0 are sent and join customers."
+        in held.output
+    )
+    assert "desk@" not in held.output
+    assert sandbox.counts() == {}
+
+
+def test_identities_that_would_join_customers_are_asked_for_and_never_by_a_script(
+    sandbox: Place, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share(sandbox.state, 3)
+    monkeypatch.setenv("IDENTITY_MAX_CUSTOMERS", "5")
+
+    refused = call("setup", "--yes", "--enable-profile")
+    assert refused.exit_code == 1
+    assert "0 are held back, 1 are sent and join customers" in refused.stderr
+    assert "Set IDENTITY_MAX_CUSTOMERS=1" in refused.stderr
+    asked = answering("n\n", "--enable-profile")
+    assert "1 identities will join customers for good" in asked.output
+    assert (asked.exit_code, sandbox.counts()) == (1, {})
+    # Identities that are not sent join nobody.
+    assert call("setup", "--yes", "--enable-profile", IDENTITY_EMAIL="drop").exit_code == 0
 
 
 def test_yes_alone_never_enables_for_profile(sandbox: Place, call: Call) -> None:

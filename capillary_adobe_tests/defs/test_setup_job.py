@@ -15,7 +15,10 @@ from capillary_adobe.defs.setup_job import CHECK, NAME
 from capillary_adobe.demo.mix import Mix
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
+from capillary_adobe.profiles.document import CustomerKey
+from capillary_adobe.profiles.identities import Identity
 from capillary_adobe.settings import RECORDED, AdobeSettings, given
+from capillary_adobe.state.identity_uses import IdentityUses
 from capillary_adobe_tests.adobe.setup.place import COUNT, EVERYTHING, Place
 from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
 from capillary_adobe_tests.emulators.platform_client import eventually
@@ -121,6 +124,22 @@ def test_a_step_for_a_person_fails_the_run_in_words(sandbox: Place, installation
     assert not failed.success
     assert failure_of(failed).startswith("Set-up changes nothing until a person has acted.")
     assert sandbox.counts() == {"namespace": 1}
+
+
+def test_profile_is_not_enabled_while_identities_that_join_customers_are_sent(
+    sandbox: Place, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = frozenset({Identity("card", "9990")})
+    with installation.state.begin() as connection:
+        changes = [(CustomerKey(1, number), frozenset(), card) for number in range(3)]
+        IdentityUses(installation.state).change(connection, changes)
+    for name, value in {"IDENTITY_CARD": "sha256", "IDENTITY_MAX_CUSTOMERS": "5"}.items():
+        monkeypatch.setenv(name, value)
+
+    failed = set_up(installation, raise_on_error=False, apply=True, enable_profile=True)
+
+    assert "card: 1 are shared, one of them by 3 customers" in failure_of(failed)
+    assert sandbox.counts() == {}
 
 
 def test_profile_is_enabled_by_its_own_key_alone(sandbox: Place, installation: Installation) -> None:

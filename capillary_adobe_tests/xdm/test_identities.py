@@ -8,21 +8,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capillary_adobe.profiles.identities import Identity, hashed, identities_of_event
+from capillary_adobe.settings import IdentitySettings, load
 from capillary_adobe.xdm.conformance import Conformance
-from capillary_adobe.xdm.identities import email, external_id, identity_map, phone
+from capillary_adobe.xdm.identities import MOST, identity_map, mark, namespaces_in_use
 from capillary_adobe_tests.xdm.test_conformance import profile
 
 quickly = settings(deadline=None, max_examples=150, database=None)
 
 
-def ids(holder: Any, *, customer_id_only: bool = False, with_org: bool = False) -> dict[str, str]:
-    """Identity by namespace; there is one of each at most."""
-    made = identity_map(50614, "7001", holder, customer_id_only=customer_id_only, with_org=with_org)
-    for namespace, found in made.items():
-        [identity] = found
-        assert identity["primary"] is (namespace == "capillaryCustomerId")
+def policy(**given: Any) -> IdentitySettings:
+    return load(IdentitySettings, **given)
+
+
+def ids(
+    holder: Any, *, with_org: bool = False, held: tuple[str, ...] = (), others: tuple[str, ...] = (), **given: Any
+) -> dict[str, str | list[str]]:
+    """Identity by namespace, a list of them where there are several."""
+    made = identity_map(
+        50614, "7001", identities_of_event(holder), policy(**given), with_org=with_org, held=held, others=others
+    )
+    everything = [(namespace, one) for namespace, found in made.items() for one in found]
+    for place, (namespace, identity) in enumerate(everything):
+        assert identity["primary"] is (place == 0 and namespace == "capillaryCustomerId")
         assert identity["authenticatedState"] == "ambiguous"
-    return {namespace: found[0]["id"] for namespace, found in made.items()}
+    values = {namespace: [one["id"] for one in found] for namespace, found in made.items()}
+    return {namespace: found[0] if len(found) == 1 else found for namespace, found in values.items()}
 
 
 CONTACTS = {"email": " Jane@Example.com ", "mobile": "919650000000", "externalId": "ext-1", "cardNumbers": ["1"]}
@@ -46,122 +57,75 @@ def test_without_contacts_the_customer_stands_alone(holder: Any) -> None:
     assert ids(holder) == {"capillaryCustomerId": "7001"}
 
 
-def test_an_erased_customer_keeps_the_customer_id_alone() -> None:
-    assert ids({"instore": CONTACTS}, customer_id_only=True) == {"capillaryCustomerId": "7001"}
-
-
 def test_several_organisations_in_one_sandbox_are_told_apart() -> None:
     assert ids({}, with_org=True) == {"capillaryCustomerId": "50614-7001"}
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["a@example.com", "A.B+c@Example.CO.IN", " x_y@sub.example.com\t", "o'neil@example.com", "1@2.museum"],
-)
-def test_an_address_is_trimmed_and_in_lower_case(value: str) -> None:
-    assert email(value) == value.strip().lower()
+def test_each_kind_goes_plain_hashed_or_not_at_all() -> None:
+    holder = {"instore": CONTACTS}
+    assert ids(holder, email="sha256", phone="sha256", external_id="sha256", card="sha256") == {
+        "capillaryCustomerId": "7001",
+        "Email_LC_SHA256": hashed(Identity("email", "jane@example.com")),
+        "Phone_SHA256_E.164": hashed(Identity("phone", "+919650000000")),
+        "capillaryExternalIdSHA256": hashed(Identity("external_id", "ext-1")),
+        "capillaryCardNumberSHA256": hashed(Identity("card", "1")),
+    }
+    assert ids(holder, email="drop", phone="drop", external_id="drop") == {"capillaryCustomerId": "7001"}
+    assert ids(holder, card="plain")["capillaryCardNumber"] == "1"
+
+
+def test_a_hash_is_that_of_the_normal_form() -> None:
+    # sha256("jane@example.com"), as Adobe's own tools make it.
+    assert ids({"instore": CONTACTS}, email="sha256", email_sha256_namespace="emailHash")["emailHash"] == (
+        "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"
+    )
+
+
+def test_the_namespaces_in_use_follow_the_policy() -> None:
+    assert namespaces_in_use(policy()) == ("capillaryCustomerId", "Email", "Phone", "capillaryExternalId")
+    without = policy(email="drop", phone="drop", external_id="drop")
+    assert namespaces_in_use(without) == ("capillaryCustomerId",)
+    assert namespaces_in_use(policy(email="sha256", card="sha256"))[1:] == (
+        *("Email_LC_SHA256", "Phone", "capillaryExternalId", "capillaryCardNumberSHA256"),
+    )
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("refused", "left"),
     [
-        *(
-            "testuserfortata",
-            "a@b",
-            "a@",
-            "@example.com",
-            "a b@example.com",
-            "a@example..com",
-            "a..b@example.com",
-            "null",
-        ),
-        *(
-            ".a@example.com",
-            "a.@example.com",
-            "a@-example.com",
-            "Jane <a@example.com>",
-            "a***@example.com",
-            "",
-            " ",
-            None,
-        ),
-        *(
-            "a@example.com,b@example.com",
-            "ü@example.com",
-            f"{'a' * 250}@example.com",
-            5,
-            True,
-            {"a": 1},
-            ["a@example.com"],
-        ),
+        ("", {"Email", "Phone", "capillaryExternalId"}),
+        ("JANE@example.com", {"Phone", "capillaryExternalId"}),
+        ("@example.com , +919650000000", {"capillaryExternalId"}),
+        ("919650000000,ext-1", {"Email"}),
+        ("example.com,jane", {"Email", "Phone", "capillaryExternalId"}),
     ],
 )
-def test_what_is_no_address_is_no_identity(value: Any) -> None:
-    assert email(value) is None
+def test_an_operator_may_refuse_values_and_domains(refused: str, left: set[str]) -> None:
+    assert set(ids({"instore": CONTACTS}, refused=refused)) - {"capillaryCustomerId"} == left
 
 
-@pytest.mark.parametrize(
-    ("value", "read"),
-    [
-        ("6282396092287", "+6282396092287"),
-        ("+6282396092287", "+6282396092287"),
-        (" 609110544825 ", "+609110544825"),
-        (919650000000, "+919650000000"),
-        (919650000000.0, "+919650000000"),
-        ("1234567", "+1234567"),
-        ("123456789012345", "+123456789012345"),
-    ],
-)
-def test_a_mobile_is_written_in_e164(value: Any, read: str) -> None:
-    assert phone(value) == read
+@pytest.mark.parametrize("form", ["plain", "sha256"])
+def test_what_is_held_is_left_out_in_every_form(form: str) -> None:
+    held = (mark(Identity("email", "jane@example.com")), mark(Identity("phone", "+919650000000")))
+    assert set(ids({"instore": CONTACTS}, held=held, email=form, phone=form)) == {
+        "capillaryCustomerId",
+        "capillaryExternalId",
+    }
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(
-            "0123456789",
-            "123456",
-            "1234567890123456",
-            "91 9650000000",
-            "91-9650",
-            "9196***",
-            "++919650000000",
-            "mobile",
-        ),
-        *("+٩١٩٦٥٠٠٠٠٠٠٠", "1111111111", "9999999999", "", None, -1, "-1", 0, "null", {"a": 1}, ["919650000000"]),
-    ],
-)
-def test_what_is_no_mobile_is_no_identity(value: Any) -> None:
-    assert phone(value) is None
+def test_a_merged_customer_stands_beside_the_survivor() -> None:
+    assert ids({}, others=("8", "7001", "12")) == {"capillaryCustomerId": ["7001", "12", "8"]}
+    assert ids({}, others=("8",), with_org=True) == {"capillaryCustomerId": ["50614-7001", "50614-8"]}
 
 
-@pytest.mark.parametrize(
-    "value", ["", " ", "null", "NULL", "none", "N/A", "anonymous", "Invalid", "test", "0", "-1", -1, 0]
-)
-def test_what_tills_write_for_nothing_joins_nobody(value: Any) -> None:
-    assert ids({"instore": {"email": value, "mobile": value, "externalId": value}}) == {"capillaryCustomerId": "7001"}
-
-
-@pytest.mark.parametrize(
-    ("value", "mobile", "read"),
-    [
-        ("ext-1", None, "ext-1"),
-        (" ext-1 ", "919650000000", "ext-1"),
-        (536236462453, None, "536236462453"),
-        ("919650000000", "919650000000", None),
-        ("+919650000000", "919650000000", None),
-        (919650000000, "+919650000000", None),
-        # A mobile that is none joins strangers just as well under another name.
-        ("1111111111", "1111111111", None),
-        ("EC78***", None, None),
-        ("x" * 1024, None, "x" * 1024),
-        ("x" * 1025, None, None),
-        ({"a": 1}, None, None),
-    ],
-)
-def test_an_external_id_is_the_brands_own(value: Any, mobile: Any, read: str | None) -> None:
-    assert external_id(value, mobile) == read
+def test_of_too_many_identities_cards_go_first() -> None:
+    holder = {"instore": CONTACTS | {"cardNumbers": [f"card{n:02d}" for n in range(9)]}}
+    made = ids(holder, card="plain", others=tuple(str(n) for n in range(1, 15)))
+    assert made["capillaryCustomerId"] == ["7001", *(str(n) for n in range(14, 0, -1))]
+    assert made["capillaryCardNumber"] == ["card00", "card01"]
+    many = ids(holder, card="plain", others=tuple(str(n) for n in range(1, 40)))
+    assert sum(len(found) if isinstance(found, list) else 1 for found in many.values()) == MOST
+    assert {"Email", "Phone", "capillaryExternalId"} < set(many)
 
 
 _VALUES = (
@@ -173,9 +137,9 @@ _VALUES = (
 @given(
     holder=st.dictionaries(
         st.sampled_from(["instore", "Instore"]),
-        st.dictionaries(st.sampled_from(["email", "mobile", "externalId"]), _VALUES) | _VALUES,
+        st.dictionaries(st.sampled_from(["email", "mobile", "externalId", "cardNumbers"]), _VALUES) | _VALUES,
     )
 )
 def test_whatever_contacts_hold_the_identities_conform(holder: Any) -> None:
-    made = identity_map(50614, "7001", holder, customer_id_only=False, with_org=False)
+    made = identity_map(50614, "7001", identities_of_event(holder), policy(card="plain"), with_org=False)
     assert Conformance("profiles", "acme").violations(profile() | {"identityMap": made}, 900) == []

@@ -31,15 +31,16 @@ from capillary_adobe.adobe.setup.schema_parts import (
 from capillary_adobe.schema_in_force import renew
 from capillary_adobe.settings import CredentialSettings, SetupSettings
 from capillary_adobe.state import EnvironmentRecord, State
-from capillary_adobe.xdm.identities import CUSTOMER, EXTERNAL
+from capillary_adobe.xdm.identities import CARD, CARD_SHA256, CUSTOMER, EMAIL, EXTERNAL, EXTERNAL_SHA256, PHONE
 from capillary_adobe.xdm.language.additions import identity_fields
 from capillary_adobe.xdm.language.mapping_files import Mapping
 
-CARD: Final = "capillaryCardNumber"
 _NAMESPACES: Final = {
     CUSTOMER: ("Capillary customer id", "Id that Capillary gives a customer; the primary identity of every record."),
     EXTERNAL: ("Capillary external id", "Id that the brand gives a customer in Capillary."),
     CARD: ("Capillary card number", "Number of a loyalty card that belongs to one person."),
+    EXTERNAL_SHA256: ("Capillary external id (SHA256)", "SHA-256 of the id that the brand gives a customer."),
+    CARD_SHA256: ("Capillary card number (SHA256)", "SHA-256 of the number of a loyalty card."),
 }
 _ASKED_PROFILE: Final = "profile_enabled"
 _ASKED_CARD: Final = "card_namespace"
@@ -193,13 +194,18 @@ class Setup:
         card = self._wanted.card or recorded.get(_ASKED_CARD) == _YES
         # Where it was asked for once it is looked at for ever, and done with the flag alone: it cannot be undone.
         profile = self._wanted.enable_profile or recorded.get(_ASKED_PROFILE) == _YES
-        codes = [CUSTOMER, EXTERNAL, *([CARD] if card else [])]
+        in_use = self._wanted.namespaces
+        codes = [CUSTOMER, EXTERNAL, *([CARD] if card or CARD in in_use else [])]
+        codes += [code for code in (EXTERNAL_SHA256, CARD_SHA256) if code in in_use]
         parts: list[Part] = [NamespacePart(sandbox, code, *_NAMESPACES[code]) for code in codes]
         # One that is there already may be of any type: the tenant knows what it is for.
         parts += [
             NamespacePart(sandbox, code, code, "Declared in the mapping folder.", frozenset())
             for code in sorted(self._mapping.namespaces - set(codes))
         ]
+        # Adobe's own are of several types, and are there in every organisation.
+        hashed = sorted(set(in_use) - {*codes, EMAIL, PHONE} - self._mapping.namespaces)
+        parts += [NamespacePart(sandbox, code, code, "Hashed contacts of customers.", frozenset()) for code in hashed]
         for kind in KINDS:
             if not self._given.get(f"{kind}_schema_id"):
                 parts.append(FieldGroupPart(sandbox, kind, tenant_id))

@@ -27,10 +27,14 @@ SETUP_NAME: Final = "setup_name"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an operator asks set-up for: the card namespace, and to enable for Profile what is not enabled yet."""
+    """What an operator asks set-up for: the card namespace, and to enable for Profile what is not enabled yet.
+
+    `namespaces` are the symbols that the entities' identities stand under by the settings.
+    """
 
     card: bool = False
     enable_profile: bool = False
+    namespaces: tuple[str, ...] = ()
 
 
 class Sandbox:

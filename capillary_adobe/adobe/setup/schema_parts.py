@@ -54,6 +54,12 @@ class NamespacePart(Part):
                 "support, or use another sandbox.",
                 alike.id,
             )
+        if exact is None and not self.name.isalnum():
+            return person(
+                "AEP has none of this symbol, and one that is made takes letters and digits alone. If identities are hashed, "
+                "set IDENTITY_EMAIL_SHA256_NAMESPACE or IDENTITY_PHONE_SHA256_NAMESPACE to the symbol that the Identities "
+                "workspace shows."
+            )
         if exact is None:
             return Finding(Action.CREATE)
         if self._id_types and exact.id_type not in self._id_types:

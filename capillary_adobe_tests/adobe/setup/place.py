@@ -69,6 +69,7 @@ class Place:
         *,
         card: bool = False,
         enable_profile: bool = False,
+        namespaces: tuple[str, ...] = (),
         name: str = "Capillary",
         **changes: Any,
     ) -> Setup:
@@ -76,7 +77,7 @@ class Place:
         credential = self.credential(**changes)
         platform = Platform(credential, AccessToken(credential))
         settings = load(SetupSettings, name=name)
-        wanted = Wanted(card=card, enable_profile=enable_profile)
+        wanted = Wanted(card=card, enable_profile=enable_profile, namespaces=namespaces)
         return Setup(platform, self.state, credential, settings, self.mapping, given or {}, wanted)
 
     def apply(self, given: Named[str, str] | None = None, **more: Any) -> Plan:

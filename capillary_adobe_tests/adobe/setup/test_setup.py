@@ -12,9 +12,10 @@ import pytest
 from capillary_adobe.adobe.errors import PermanentDeliveryError, TransientDeliveryError
 from capillary_adobe.adobe.setup import Action, SetupError
 from capillary_adobe.emulators.aep import RunningEmulator
-from capillary_adobe.settings import RECORDED
+from capillary_adobe.settings import RECORDED, IdentitySettings, load
 from capillary_adobe.state import EnvironmentRecord, State
 from capillary_adobe.xdm.building_blocks import CLASSES, FIELD_GROUPS
+from capillary_adobe.xdm.identities import namespaces_in_use
 from capillary_adobe_tests.adobe.setup.place import COUNT, EVERYTHING, Place, actions
 
 JSON_PATCH = "application/json-patch+json"
@@ -98,6 +99,30 @@ def test_the_card_namespace_is_made_when_asked_for_and_looked_at_from_then_on(pl
         "capillaryCardNumber",
     }
     assert "capillaryCardNumber" in [step.name for step in place.setup().plan().steps]
+
+
+def test_namespaces_of_identities_in_use_are_made_or_demanded(place: Place) -> None:
+    policy = load(IdentitySettings, email="sha256", phone="sha256", external_id="sha256", card="sha256")
+    place.apply(namespaces=namespaces_in_use(policy))
+
+    # Adobe's own for hashed contacts are there in every organisation.
+    own = {"capillaryCustomerId", "capillaryExternalId", "capillaryExternalIdSHA256", "capillaryCardNumberSHA256"}
+    made = place.objects()["namespace"]
+    assert {one["code"] for one in made} == own
+    assert "Capillary card number (SHA256)" in {one["name"] for one in made}
+    names = [step.name for step in place.setup(namespaces=namespaces_in_use(policy)).plan().steps]
+    assert {"Email_LC_SHA256", "Phone_SHA256_E.164"} < set(names)
+    place.apply(namespaces=namespaces_in_use(load(IdentitySettings, card="plain")))
+    assert {one["code"] for one in place.objects()["namespace"]} == own | {"capillaryCardNumber"}
+
+
+def test_a_namespace_of_hashed_contacts_that_adobe_calls_otherwise_needs_a_person(place: Place) -> None:
+    policy = load(IdentitySettings, email="sha256", email_sha256_namespace="Email_Hash")
+    (blocked,) = place.setup(namespaces=namespaces_in_use(policy)).plan().blocked
+    assert blocked.name == "Email_Hash"
+    assert "IDENTITY_EMAIL_SHA256_NAMESPACE" in blocked.detail
+    of_ours = load(IdentitySettings, email="sha256", email_sha256_namespace="emailHash")
+    assert not place.setup(namespaces=namespaces_in_use(of_ours)).plan().blocked
 
 
 def test_two_sandboxes_share_nothing(place: Place) -> None:
