@@ -60,17 +60,21 @@ def check(ctx: click.Context, path: str | None, schema: str | None, *, as_json: 
 @_FOLDER
 @_JSON
 def show(event: str | None, path: str | None, *, as_json: bool) -> None:
-    """Show what EVENT becomes, field by field; without EVENT, list the events that have rules."""
+    """Show what EVENT becomes, field by field, or `profile`, a customer's; without EVENT, list what has rules."""
     from capillary_adobe.mapping_check import folder_of
     from capillary_adobe.xdm.language.mapping_files import load_mapping
+    from capillary_adobe.xdm.language.rules import PROFILE, load_profile_rules
     from capillary_adobe.xdm.trying.showing import shown_variants
 
     found = load_mapping(folder_of(path))
     if event is None:
         click.echo(_events(found, as_json=as_json))
         return
-    name = _rules_of(found, event)
-    variants = shown_variants(found.rules[name])
+    if event == PROFILE:
+        name, variants = PROFILE, shown_variants(load_profile_rules())
+    else:
+        name = _rules_of(found, event)
+        variants = shown_variants(found.rules[name])
     if as_json:
         click.echo(json.dumps({"event": name, "variants": [one.as_dict() for one in variants]}, indent=2))
     else:

@@ -19,9 +19,11 @@ from capillary_adobe.settings import MappingSettings, SettingsError, StorageSett
 from capillary_adobe.state import State, StateError, TenantSchemas
 from capillary_adobe.xdm.checking.findings import Finding
 from capillary_adobe.xdm.checking.mapping import check_mapping, of_error
+from capillary_adobe.xdm.checking.profile import check_profile
 from capillary_adobe.xdm.language.additions import extended_schema
 from capillary_adobe.xdm.language.mapping_files import Mapping, load_mapping
 from capillary_adobe.xdm.language.rule_model import MappingError
+from capillary_adobe.xdm.language.rules import load_profile_rules
 from capillary_adobe.xdm.tenant_schemas import SchemaError, strict, validator_of
 
 SHIPPED: Final = "shipped"
@@ -113,7 +115,8 @@ def check(path: str | None, schema: str | None) -> Checked:
 
 def _findings(mapping: Mapping, content: dict[str, Any], against: Judging) -> list[Finding]:
     try:
-        return check_mapping(mapping, content, against.tenant_id)
+        found = check_mapping(mapping, content, against.tenant_id)
+        return [*found, *check_profile(load_profile_rules(), against.tenant_id)]
     except SchemaError as error:
         raise SchemaFileError(f"Nothing can be checked against {against.told}: {error}.") from error
 

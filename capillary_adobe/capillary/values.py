@@ -25,6 +25,13 @@ _MILLISECONDS = range(10**12, 10**13)
 _LONG = range(-(2**63), 2**63)
 _NUMERIC = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 _JAVA_DATE = re.compile(r"\w{3} (\w{3}) (\d{2}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC) (\d{4})", re.ASCII)
+_EMAIL = re.compile(
+    r"[a-z0-9!#$%&'+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'+/=?^_`{|}~-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
+)
+_LANGUAGE = re.compile(
+    r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?((?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*)",
+    re.IGNORECASE | re.ASCII,
+)
 _PLAIN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CLOCK_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(\.\d{1,6})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
@@ -113,6 +120,51 @@ def currency(value: Any) -> str | None:
     if read is None or re.fullmatch(r"[A-Z]{3}", read.upper()):
         return read and read.upper()
     raise Unreadable("expected a three-letter currency code")
+
+
+def day(value: Any) -> str | None:
+    """A day without a time, `2026-01-31`; of a date with a time, its day as written."""
+    read = text(value)
+    if read is None:
+        return None
+    written = _CLOCK_DATE.fullmatch(read)
+    head = written[1] if written else read
+    try:
+        if _PLAIN_DATE.fullmatch(head):
+            return date.fromisoformat(head).isoformat()
+    except ValueError as error:
+        raise Unreadable("expected a date that exists") from error
+    raise Unreadable("expected a date such as 2026-01-31")
+
+
+def email(value: Any) -> str | None:
+    """An e-mail address in lower case."""
+    read = text(value)
+    lowered = read.lower() if read else None
+    if lowered is None or (len(lowered) <= 254 and lowered.find("@") <= 64 and _EMAIL.fullmatch(lowered)):
+        return lowered
+    raise Unreadable("expected an e-mail address")
+
+
+def language(value: Any) -> str | None:
+    """A BCP 47 tag in its usual spelling, such as `en-IN`; Java writes `en_IN`."""
+    read = text(value)
+    if read is None:
+        return None
+    parts = _LANGUAGE.fullmatch(read.replace("_", "-"))
+    if parts is None:
+        raise Unreadable("expected a language tag such as en-IN")
+    tongue, script, region, variants = parts.groups()
+    known = (tongue.lower(), script and script.title(), region and region.upper())
+    return "-".join(part for part in known if part) + variants.lower()
+
+
+def country(value: Any) -> str | None:
+    """An ISO 3166-1 code of two letters."""
+    read = text(value)
+    if read is None or re.fullmatch(r"[A-Z]{2}", read.upper()):
+        return read and read.upper()
+    raise Unreadable("expected a country code of two letters")
 
 
 def epoch_ms(value: Any) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -18,7 +18,8 @@ from capillary_adobe.capillary.catalogue import Catalogue, shipped_catalogue
 from capillary_adobe.capillary.person import identifiers_of
 from capillary_adobe.capillary.values import utc
 from capillary_adobe.landing.store import latest_event_ms
-from capillary_adobe.settings import CapillarySettings, TenantSettings
+from capillary_adobe.profiles.identities import identities_of_event
+from capillary_adobe.settings import CapillarySettings, IdentitySettings, TenantSettings, load
 from capillary_adobe.spool import Spool
 from capillary_adobe.tables import ENRICHED_EVENTS, XDM_EVENTS
 from capillary_adobe.xdm.conformance import Conformance, Violation, over_advised
@@ -56,6 +57,9 @@ class Entity(NamedTuple):
 # Room for what the inlet wraps around an entity: AEP measures the request, not the entity.
 ENVELOPE_BYTES = 2048
 
+LOOKED_UP: Final = "lookedUp"
+"""Where a mapping rule finds what is known of an event from elsewhere than its payload."""
+
 _EVENT = {name: place for place, name in enumerate(ENRICHED_EVENTS.names)}
 _CARRIED = ("day", "batch_id", "lane", "object", "line", "landed_ms", "event_key", "event_name")
 
@@ -68,7 +72,8 @@ class EntityStage:
     """The compiled mapping and the rules an entity must keep.
 
     `schema` is the one that guards, else the shipped one; `identities` are the fields that AEP reads as such, by
-    path, with their namespaces, else those that the mapping says are.
+    path, with their namespaces, else those that the mapping says are; `policy` says which identities of a customer are
+    sent and in which form, else the environment does.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class EntityStage:
         schema: dict[str, Any] | None = None,
         made_by: MadeBy = lambda _: (None, False),
         identities: Mapping[str, str] | None = None,
+        policy: IdentitySettings | None = None,
     ) -> None:
         self._made_by = made_by
         self._catalogue = catalogue or shipped_catalogue()
@@ -88,6 +94,7 @@ class EntityStage:
         fields = identity_fields(rules, tenant.tenant_id) if identities is None else identities
         self._conformance = Conformance("events", tenant.tenant_id, schema, fields)
         self._with_org = settings.identity_with_org
+        self._policy = policy or load(IdentitySettings)
         self._skew_ms = settings.clock_skew_seconds * 1000
 
     def transform(
@@ -118,10 +125,10 @@ class EntityStage:
         """The entity of one enriched row; it depends on the row alone."""
         unreadable: list[str] = []
         try:
-            payload = orjson.loads(row[_EVENT["data"]])
+            payload = _with_looked_up(orjson.loads(row[_EVENT["data"]]), row[_EVENT["looked_up"]])
             name = row[_EVENT["event_name"]]
             transform = self._transforms.get(name) or self._transforms[GENERIC]
-            identity = customer_identity(row[_EVENT["org_id"]], row[_EVENT["customer_id"]], with_org=self._with_org)
+            identity = customer_identity(row[_EVENT["org_id"]], _person(row), with_org=self._with_org)
             mapped = transform(payload, (*row, identity), unreadable)
             body = self._with_head(row, name, payload, mapped)
             text = orjson.dumps(body)
@@ -138,7 +145,7 @@ class EntityStage:
 
     def _with_head(self, row: tuple[Any, ...], name: str, payload: dict[str, Any], mapped: Mapped) -> dict[str, Any]:
         event_type = self._catalogue.find(name)
-        holder = identifiers_of(event_type, payload) if event_type else None
+        holder = identifiers_of(event_type, payload) if event_type and not mapped.customer_id_only else None
         return {
             "_id": row[_EVENT["event_key"]],
             "timestamp": utc(mapped.timestamp_ms),
@@ -146,10 +153,12 @@ class EntityStage:
             "producedBy": "system",
             "identityMap": identity_map(
                 row[_EVENT["org_id"]],
-                row[_EVENT["customer_id"]],
-                holder,
-                customer_id_only=mapped.customer_id_only,
+                _person(row),
+                identities_of_event(holder),
+                self._policy,
                 with_org=self._with_org,
+                held=row[_EVENT["held_identities"]] or (),
+                others=[row[_EVENT["customer_id"]]],
             ),
             **mapped.fields,
         }
@@ -187,6 +196,20 @@ class EntityStage:
     def rule_of(self, event: str, entity: Entity, violation: Violation) -> str | None:
         """The line of the mapping that a violation goes back to; None for the head of an entity, which no rule writes."""
         return self._lines.of_variant(event, entity.variant, violation.pointer, violation.category)
+
+
+def _with_looked_up(payload: Any, looked_up: str | None) -> Any:
+    """The payload with what is known from elsewhere, under `lookedUp`, where no payload can say it itself."""
+    if type(payload) is dict:
+        payload.pop(LOOKED_UP, None)
+        if looked_up is not None:
+            payload[LOOKED_UP] = orjson.loads(looked_up)
+    return payload
+
+
+def _person(row: tuple[Any, ...]) -> str:
+    """The customer whose event it is: after a merge the survivor, not the one whom the event names."""
+    return row[_EVENT["person_id"]] or row[_EVENT["customer_id"]]
 
 
 def _batch(

@@ -14,11 +14,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capillary_adobe.capillary.enrichment import enrich
+from capillary_adobe.capillary.enrichment import enrich, with_known_as_stored
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.settings import CapillarySettings
 from capillary_adobe.spool import Spool
-from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, XDM_EVENTS
+from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, RAW_EVENTS, XDM_EVENTS, Table
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
 
 _PER_BATCH = 200
@@ -94,26 +94,40 @@ class Repeated:
 
 
 def make_again(lake: Lake, part: Slice, stage: EntityStage, settings: CapillarySettings) -> Repeated:
-    """Make a sample of the slice's entities anew from the raw events and compare the bytes."""
+    """Make a sample of the slice's entities anew and compare the bytes.
+
+    What payloads tell is read from the raw events again. What is known from elsewhere is taken as the enriched rows have it:
+    it was true when they were made, and more may be known by now.
+    """
     first = next((b for b in lake.read(XDM_EVENTS, part, ["event_key", "entity"]) if b.num_rows), None)
     if first is None:
         return Repeated(0, 0)
     stored = {row["event_key"]: row["entity"] for row in _spread(first, _REPEATED)}
     made: dict[str, str] = {}
     with Spool(QUARANTINE) as refused:
-        again = stage.transform(enrich(_raw_rows(lake, part, set(stored)), settings), refused, EntityCounts())
+        again = stage.transform(_enriched_again(lake, part, set(stored), settings), refused, EntityCounts())
         for batch in again:
             made |= dict(zip(batch.column("event_key").to_pylist(), batch.column("entity").to_pylist(), strict=True))
     return Repeated(len(stored), sum(made.get(key) != entity for key, entity in stored.items()))
 
 
-def _raw_rows(lake: Lake, part: Slice, keys: set[str]) -> Iterator[pa.RecordBatch]:
-    """The raw rows of these events; reading stops as soon as all are found, mostly in the first batch."""
+def _enriched_again(lake: Lake, part: Slice, keys: set[str], settings: CapillarySettings) -> Iterator[pa.RecordBatch]:
+    """The enriched rows of these events, made anew."""
+    there = pa.Table.from_batches(_rows(lake, ENRICHED_EVENTS, part, keys), ENRICHED_EVENTS.schema)
+    kept = {key: place for place, key in enumerate(there.column("event_key").to_pylist())}
+    for batch in enrich(_rows(lake, RAW_EVENTS, part, set(kept)), settings):
+        places = [kept[key] for key in batch.column("event_key").to_pylist()]
+        stored = there.take(pa.array(places, pa.int64())).combine_chunks().to_batches()
+        yield from (with_known_as_stored(batch, one) for one in stored)
+
+
+def _rows(lake: Lake, table: Table, part: Slice, keys: set[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of these events; reading stops as soon as all are found, mostly in the first batch."""
     left = len(keys)
-    for batch in lake.read(RAW_EVENTS, part):
+    for batch in lake.read(table, part):
         hits = pa.Table.from_batches([batch]).filter(pc.field("event_key").isin(sorted(keys)))
         if hits.num_rows:
             left -= hits.num_rows
-            yield from hits.select(RAW_EVENTS.names).cast(RAW_EVENTS.schema).combine_chunks().to_batches()
+            yield from hits.select(table.names).cast(table.schema).combine_chunks().to_batches()
         if left <= 0:
             return

@@ -24,7 +24,11 @@ _UNREADABLE: Final = {
     ("boolean", "limit"),
     ("boolean", "moment"),
     *((kind, "boolean") for kind in ("id", "number", "points", "money", "count", "moment")),
-    *((kind, "currency") for kind in ("boolean", "number", "points", "money", "count", "moment")),
+    *(
+        (kind, conversion)
+        for kind in ("boolean", "number", "points", "money", "count", "moment")
+        for conversion in ("currency", "date", "email", "language", "country")
+    ),
     *((kind, "moment") for kind in ("points", "money", "count")),
 }
 """Kinds that a conversion never reads."""

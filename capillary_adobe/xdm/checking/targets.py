@@ -23,20 +23,33 @@ HEAD: Final = ("_id", "timestamp", "eventType", "producedBy", "identityMap")
 _TEXTS: Final = ("text", "id", "slug")
 _FORMATS: Final = {
     "date-time": "convert with `as: moment`",
-    "date": "the field takes a day without a time, which no conversion gives; use a field for a moment",
+    "date": "convert with `as: date`",
     "uri-reference": "convert with `as: slug`",
     "uri": "translate with `choose`, or put a `prefix` such as https://example.com/ before `as: slug`",
-    "email": "contacts stand in identityMap already; leave the field out",
+    "email": "convert with `as: email`",
 }
+_SAMPLES: Final = {
+    "currency": (("EUR", "INR"), "a currency code such as {}"),
+    "date": (("2026-01-31",), "a date such as {}"),
+    "email": (("a@example.com",), "an e-mail address such as {}"),
+    "language": (("en", "en-IN"), "a language tag such as {}"),
+    "country": (("DE", "IN"), "a country code such as {}"),
+}
+"""What conversions give whose texts all have one form."""
 _TYPES: Final = {"number": "number", "integer": "integer", "limit": "integer", "boolean": "boolean"}
 _WANTED: Final = {"string": "text", "number": "number", "integer": "integer", "boolean": "boolean"}
 
 
-def check_targets(event: str, variant: Variant, schema: Schema, tenant_key: str) -> Iterator[Finding]:
-    """Findings on the targets of one variant; `schema` is closed and without references."""
+def check_targets(
+    event: str, variant: Variant, schema: Schema, tenant_key: str, there: frozenset[Path] = frozenset()
+) -> Iterator[Finding]:
+    """Findings on the targets of one variant; `schema` is closed and without references.
+
+    `there` are sources that have a value wherever the object that they are written to has any.
+    """
     for site in sites(variant):
         yield from _check_site(event, site, schema, tenant_key)
-    yield from _check_required(event, variant.fields, (), schema, tenant_key, variant.place)
+    yield from _check_required(event, variant.fields, (), schema, tenant_key, variant.place, there)
 
 
 def at(schema: Schema, target: Target, tenant_key: str) -> Schema | None:
@@ -130,8 +143,9 @@ def _misfit_of_text(leaf: Leaf, schema: Schema) -> tuple[Any, str] | None:
         if format_ not in (None, "date-time"):
             return "error", f"takes the format {format_}, `as: moment` gives date-time. Use a field for a moment"
         return ("error", f"takes text that matches {pattern}, and a moment does not") if pattern else None
-    if leaf.conversion == "currency":
-        return _misfit_of_values(["EUR", "INR"], schema, "a currency code such as {}")
+    if leaf.conversion in _SAMPLES:
+        values, told = _SAMPLES[leaf.conversion]
+        return _misfit_of_values(list(values), schema, told)
     if format_ is not None and not _fits_format(leaf, format_):
         return "error", f"takes the format {format_}, which any text is not. {_cure_of_format(format_)}"
     if pattern is not None:
@@ -216,18 +230,24 @@ def _check_required(
             )
             yield Finding("warning", required.place, f"{words}.")
     for name, child in node.children.items():
-        yield from _check_required_below(event, child, (*above, name), schema, tenant_key, place)
+        yield from _check_required_below(event, child, (*above, name), schema, tenant_key, place, there)
 
 
 def _check_required_below(
-    event: str, child: Node | Leaf | List, target: Target, schema: Schema, tenant_key: str, place: Place | None
+    event: str,
+    child: Node | Leaf | List,
+    target: Target,
+    schema: Schema,
+    tenant_key: str,
+    place: Place | None,
+    there: frozenset[Path],
 ) -> Iterator[Finding]:
     if isinstance(child, Node):
-        yield from _check_required(event, child, target, schema, tenant_key, first_place(child) or place)
+        yield from _check_required(event, child, target, schema, tenant_key, first_place(child) or place, there)
     elif isinstance(child, List):
         for block in child.blocks:
-            stands, there = block.place or place, _asked_for(block.when)
-            yield from _check_required(event, block.fields, (*target, "[]"), schema, tenant_key, stands, there)
+            stands, asked = block.place or place, there | _asked_for(block.when)
+            yield from _check_required(event, block.fields, (*target, "[]"), schema, tenant_key, stands, asked)
 
 
 def _asked_for(tests: tuple[Test, ...]) -> frozenset[Path]:

@@ -29,6 +29,7 @@ _TYPES: Final[dict[str, Schema]] = {
     "integer": {"type": "integer", "minimum": -_LONGEST, "maximum": _LONGEST},
     "boolean": {"type": "boolean"},
     "currency code": {"type": "string", "pattern": "^[A-Z]{3}$"},
+    "date": {"type": "string", "format": "date"},
     "moment": {"type": "string", "format": "date-time"},
 }
 _REGISTRY_KEYWORDS: Final = ("type", "format", "pattern", "enum", "minimum", "maximum", "title", "description")

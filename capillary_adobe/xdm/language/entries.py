@@ -27,7 +27,10 @@ from capillary_adobe.xdm.language.rule_model import (
     wrong,
 )
 
-CONVERSIONS = ("text", "id", "slug", "number", "integer", "limit", "boolean", "currency", "moment")
+CONVERSIONS = (
+    *("text", "id", "slug", "number", "integer", "limit", "boolean", "currency", "moment"),
+    *("date", "email", "language", "country"),
+)
 LEAF_OPTIONS = (
     "from",
     "as",

@@ -69,5 +69,9 @@ CONVERT: Final[dict[str, Callable[[Any], Any]]] = {
     "limit": values.limit,
     "boolean": values.boolean,
     "currency": values.currency,
+    "date": values.day,
+    "email": values.email,
+    "language": values.language,
+    "country": values.country,
 }
 """What each conversion does; `moment` is not among them, for it needs a zone and an edge of the day."""

@@ -33,6 +33,7 @@ __all__ = [
     "CONVERSIONS",
     "GENERIC",
     "LEAF_OPTIONS",
+    "PROFILE",
     "TENANT",
     "VARIANT_OPTIONS",
     "Block",
@@ -46,10 +47,14 @@ __all__ = [
     "Step",
     "Test",
     "Variant",
+    "load_profile_rules",
     "load_rules",
     "parse_rules",
     "shipped_layer",
 ]
+
+PROFILE = "profile"
+"""The entry that the profile of a customer is made by."""
 
 
 @cache
@@ -61,9 +66,19 @@ def load_rules() -> Rules:
 @cache
 def shipped_layer() -> Layer:
     """The shipped mapping files, each named `shipped/…`, so that a tenant's of the same name is told apart."""
-    folder = resources.files("capillary_adobe.xdm").joinpath("mappings")
-    files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return read_layer({f"shipped/{file.name}": file.read_text("utf-8") for file in files})
+    return read_layer(_shipped("mappings"))
+
+
+@cache
+def load_profile_rules() -> tuple[Variant, ...]:
+    """The shipped rules of the profile, read apart: they make another kind of entity from another source."""
+    return rules_of(read_layer(_shipped("mappings/profile", "profile/")))[PROFILE]
+
+
+def _shipped(folder: str, head: str = "") -> dict[str, str]:
+    found = resources.files("capillary_adobe.xdm").joinpath(folder)
+    files = sorted((file for file in found.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {f"shipped/{head}{file.name}": file.read_text("utf-8") for file in files}
 
 
 def parse_rules(texts: Mapping[str, str]) -> Rules:

@@ -25,6 +25,10 @@ KINDS: Final[dict[str, str]] = {
     "limit": "integer",
     "boolean": "boolean",
     "currency": "currency code",
+    "date": "date",
+    "email": "text",
+    "language": "text",
+    "country": "text",
     "moment": "moment",
 }
 """The kind of value that each conversion gives."""
