@@ -1,4 +1,4 @@
-"""The balance of a day: what landed against what became of it, and the difference by name.
+"""The balance of a day: what landed and was made against what became of it, and the difference by name.
 
 Belongs here: the proof itself, counted from the tables, the ledger and the landing store. Does not belong here:
 printing it (`cli.py`) and judging it (the checks in `defs`).
@@ -15,6 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from capillary_adobe.adobe.hold import HELD
+from capillary_adobe.adobe.profile_delivery import PROFILES
+from capillary_adobe.adobe.profile_status import EVENT_NAME as PROFILE_ROW
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import LandingStore, read_landed
 from capillary_adobe.landing.store import LANE_FOLDERS, LandedObject
@@ -26,10 +28,13 @@ from capillary_adobe.tables import (
     RAW_EVENTS,
     SET_ASIDE,
     XDM_EVENTS,
+    XDM_PROFILES,
     Table,
 )
 
 UNREADABLE = "(unreadable)"
+_OF_PROFILES = [outcome.value for outcome in Outcome]
+_OF_EVENTS = [outcome.value for outcome in Outcome if outcome is not Outcome.SUPERSEDED]
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Balance:
     ignored: dict[str, int]
     entities: dict[str, int]
     delivery: dict[str, int]
+    """Events by outcome."""
+    profile_delivery: dict[str, int]
+    """Profiles by outcome."""
     balanced: bool
     difference: int
     differences: dict[str, int]
@@ -55,6 +63,9 @@ class Balance:
     """Entities that wait for an operator, by event type and why."""
     by_event_type: dict[str, dict[str, int]]
     latency_seconds: dict[str, float | None] = field(default_factory=dict)
+    """From the landing of an event to AEP's acknowledgement."""
+    profile_latency_seconds: dict[str, float | None] = field(default_factory=dict)
+    """From the newest value of a profile, by its source's clock, to AEP's acknowledgement."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -96,22 +107,30 @@ class Accounts:
             if key[0] != "aep"
         }
         told = self._groups(
-            INGESTION_STATUS, part, "status, event_name, coalesce(cause, ''), coalesce(doubtful, 0) > 0"
+            INGESTION_STATUS, part, "kind, status, event_name, coalesce(cause, ''), coalesce(doubtful, 0) > 0"
         )
-        outcomes = _summed_pairs(((status, name), n) for (status, name, _, _), n in told.items())
+        outcomes = _summed_pairs(
+            ((status, name), n) for (kind, status, name, *_), n in told.items() if kind != PROFILES
+        )
         duplicates = sum(n for (kind, _, _), n in aside.items() if kind == "duplicate")
         ignored = _summed((reason, n) for (kind, reason, _), n in aside.items() if kind == "ignored")
         raw_refused = sum(n for (stage, _, _), n in refused.items() if stage == "raw")
         xdm_refused = sum(n for (stage, _, _), n in refused.items() if stage == "xdm")
         entities = self._lake.count(XDM_EVENTS, part)
-        delivery = _summed(((status, n) for (status, _), n in outcomes.items()), [o.value for o in Outcome])
-        delivery[Outcome.PENDING.value] += self._not_looked_at(part, entities - sum(delivery.values()))
+        delivery = _summed(((status, n) for (status, _), n in outcomes.items()), _OF_EVENTS)
+        delivery[Outcome.PENDING.value] += self._not_looked_at(XDM_EVENTS, part, entities - sum(delivery.values()))
+        profiles = self._lake.count(XDM_PROFILES, part)
+        of_profiles = ((status, n) for (kind, status, *_), n in told.items() if kind == PROFILES)
+        profile_delivery = _summed(of_profiles, _OF_PROFILES)
+        without = profiles - sum(profile_delivery.values())
+        profile_delivery[Outcome.PENDING.value] += self._not_looked_at(XDM_PROFILES, part, without)
         landed = self._ledger.lines(day) + unread_lines
         differences = {
             "lines": landed - raw - duplicates - raw_refused - sum(ignored.values()),
             "enriched": raw - self._lake.count(ENRICHED_EVENTS, part),
             "entities": raw - entities - xdm_refused,
             "outcomes": entities - sum(delivery.values()),
+            "profiles": profiles - sum(profile_delivery.values()),
         }
         difference = sum(abs(n) for n in differences.values())
         return Balance(
@@ -121,19 +140,23 @@ class Accounts:
             duplicates=duplicates,
             quarantined=_summed((code, n) for (_, code, _), n in refused.items()),
             ignored=ignored,
-            entities={"events": entities, "profiles": 0},
+            entities={"events": entities, "profiles": profiles},
             delivery=delivery,
+            profile_delivery=profile_delivery,
             balanced=difference == 0,
             difference=difference,
             differences={name: n for name, n in differences.items() if n},
             unread_objects=len(unread),
-            maybe_twice=sum(n for (status, *_, doubtful), n in told.items() if doubtful and status == Outcome.ACCEPTED),
+            maybe_twice=sum(
+                n for (_, status, *_, doubtful), n in told.items() if doubtful and status == Outcome.ACCEPTED
+            ),
             refused_by_cause=_summed(
-                (cause, n) for (status, _, cause, _), n in told.items() if cause and status == Outcome.REJECTED
+                (cause, n) for (_, status, _, cause, _), n in told.items() if cause and status == Outcome.REJECTED
             ),
             held=self._held(part),
-            by_event_type=self._by_event_type(part, aside, refused, outcomes),
-            latency_seconds=self._latency(part),
+            by_event_type=self._by_event_type(part, aside, refused, outcomes, profile_delivery),
+            latency_seconds=self._latency(part, "events"),
+            profile_latency_seconds=self._latency(part, PROFILES),
         )
 
     def _held(self, part: Slice) -> dict[str, int]:
@@ -143,15 +166,16 @@ class Accounts:
         )
         return dict(_query(self._lake, INGESTION_STATUS, part, statement))
 
-    def _not_looked_at(self, part: Slice, without_outcome: int) -> int:
+    def _not_looked_at(self, table: Table, part: Slice, without_outcome: int) -> int:
         """Entities that no run has looked at since they were made: as pending as those that AEP did not answer for.
 
         A run writes the outcomes of its whole micro-batch at once, so where there are some, a missing one is a loss.
         """
         if without_outcome <= 0:
             return 0
-        made = self._groups(XDM_EVENTS, part, "batch_id")
-        looked_at = self._groups(INGESTION_STATUS, part, "batch_id")
+        made = self._groups(table, part, "batch_id")
+        told = self._groups(INGESTION_STATUS, part, "batch_id, kind")
+        looked_at = {(batch,) for batch, kind in told if (kind == PROFILES) is (table is XDM_PROFILES)}
         return min(without_outcome, sum(n for batch, n in made.items() if batch not in looked_at))
 
     def _lines(self, unread: list[LandedObject]) -> int:
@@ -159,7 +183,12 @@ class Accounts:
         return sum(1 for key, stream in staged for _ in read_landed(key, stream))
 
     def _by_event_type(
-        self, part: Slice, aside: dict[Any, int], refused: dict[Any, int], outcomes: dict[Any, int]
+        self,
+        part: Slice,
+        aside: dict[Any, int],
+        refused: dict[Any, int],
+        outcomes: dict[Any, int],
+        profiles: dict[str, int],
     ) -> dict[str, dict[str, int]]:
         table: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for (name,), n in self._groups(RAW_EVENTS, part, "event_name").items():
@@ -173,16 +202,19 @@ class Accounts:
             table[name or UNREADABLE]["landed"] += n if stage == "raw" else 0
         for (status, name), n in outcomes.items():
             table[name][status] += n
+        for status, n in profiles.items():
+            if n:
+                table[PROFILE_ROW][status] += n
         return {name: dict(counts) for name, counts in sorted(table.items())}
 
     def _groups(self, table: Table, part: Slice, by: str) -> dict[Any, int]:
         return grouped(self._lake, table, part, by)
 
-    def _latency(self, part: Slice) -> dict[str, float | None]:
+    def _latency(self, part: Slice, kind: str) -> dict[str, float | None]:
         shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         statement = (
             f"select quantile_cont((answered_ms - landed_ms) / 1000, {list(shares.values())}) from rows "
-            "where status = 'accepted'"
+            f"where status = 'accepted' and (kind = '{PROFILES}') = {kind == PROFILES}"
         )
         found = _query(self._lake, INGESTION_STATUS, part, statement)[0][0] or [None] * len(shares)
         return {

@@ -45,6 +45,7 @@ def deliver(day: date, route: str, *, dry_run: bool, as_json: bool) -> None:
     except RunFailed as failure:
         raise click.ClickException(str(failure)) from failure
     names = ("sent", "accepted", "rejected", "waiting_at_aep", "already_settled", "held", "requests", "day_open")
+    names += ("profiles_sent", "profiles_accepted", "profiles_rejected", "profiles_superseded", "day_open_profiles")
     numbers = {name: ran.numbers.get(name, 0) for name in names}
     click.echo(json.dumps({"day": day.isoformat(), **numbers}) if as_json else _lines(numbers))
 
@@ -75,7 +76,7 @@ def _replay(cause: str, days: list[str], *, as_json: bool) -> None:
             ran = replay_day(day, cause)
         except RunFailed as failure:
             raise click.ClickException(f"{day}: {failure}") from failure
-        names = ("reopened", "accepted", "rejected", "waiting_at_aep", "others_moved")
+        names = ("reopened", "accepted", "rejected", "waiting_at_aep", "others_moved", "profiles_reopened")
         done.append({"day": day, **{name: ran.numbers.get(name, 0) for name in names}})
         if not as_json:
             click.echo(_replayed(done[-1]))
@@ -85,9 +86,14 @@ def _replay(cause: str, days: list[str], *, as_json: bool) -> None:
 
 def _replayed(one: dict[str, Any]) -> str:
     waiting = f", {one['waiting_at_aep']} wait for AEP's verdict" if one["waiting_at_aep"] else ""
+    profiles = (
+        f"; {one['profiles_reopened']} profiles are asked for anew and go with the next run of `refresh_customers`"
+        if one["profiles_reopened"]
+        else ""
+    )
     return (
         f"{one['day']}: {one['reopened']} opened again, {one['accepted']} accepted, {one['rejected']} refused again{waiting}; "
-        f"{one['others_moved']} other entities moved"
+        f"{one['others_moved']} other entities moved{profiles}"
     )
 
 
@@ -110,13 +116,13 @@ def _plan(day: str, route: Any) -> Plan:
     from capillary_adobe.lake import Lake, Slice
     from capillary_adobe.mapping_in_force import in_force
     from capillary_adobe.settings import MappingSettings, StorageSettings, load
-    from capillary_adobe.tables import XDM_EVENTS
+    from capillary_adobe.tables import XDM_EVENTS, XDM_PROFILES
 
     lake = Lake(load(StorageSettings).lake_url)
     state = _state()
     hold, entities = in_force(state, load(MappingSettings)).hold, lake.reader(XDM_EVENTS, Slice(day))
     work = Work(day, hold.passing(entities), "history", route, held=hold.waiting(entities))
-    return draw(adobe_settings(state), state, work)
+    return draw(adobe_settings(state), state, work, lake.reader(XDM_PROFILES, Slice(day)))
 
 
 def _state() -> State:
@@ -137,6 +143,9 @@ def _shown(plan: Plan) -> str:
         "bytes": plan.bytes,
         "largest": plan.largest_bytes,
         "lane": plan.route,
+        "profiles": plan.profiles,
+        "profiles to send": plan.profiles_to_send,
+        "superseded": plan.profiles_superseded,
         "files" if plan.route == "batch" else "requests": plan.requests,
         "estimated seconds": plan.estimated_seconds,
     }

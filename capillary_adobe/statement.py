@@ -15,7 +15,8 @@ _DIFFERENCES = {
     "lines": "landed lines that no table has yet",
     "enriched": "raw events without an enriched one",
     "entities": "raw events that became no entity and are not in quarantine",
-    "outcomes": "entities without an outcome",
+    "outcomes": "events without an outcome",
+    "profiles": "profiles without an outcome",
 }
 _BY_TYPE = ("landed", "raw", "duplicates", "ignored", "quarantined", "accepted", "rejected", "failed", "pending")
 
@@ -28,8 +29,9 @@ def of_day(account: Balance) -> str:
         ("  duplicates", account.duplicates, ""),
         ("  ignored", sum(account.ignored.values()), _named(account.ignored)),
         ("  quarantined", sum(account.quarantined.values()), _named(account.quarantined)),
-        ("entities", sum(account.entities.values()), _named(account.entities)),
+        ("events", account.entities["events"], ""),
         *((f"  {outcome}", count, _of(account, outcome)) for outcome, count in account.delivery.items()),
+        *_profiles(account),
         ("landing to AEP", "", _latency(account)),
         ("balanced", "yes" if account.balanced else "no", _verdict(account)),
     ]
@@ -72,6 +74,14 @@ def of_days(accounts: Iterable[Balance]) -> str:
         for account in accounts
     ]
     return tabulate(rows, headers=[*headers, "balanced"], tablefmt="simple")
+
+
+def _profiles(account: Balance) -> list[tuple[str, int, str]]:
+    told = {"superseded": "a newer profile of the customer was sent"}
+    if not account.entities["profiles"]:
+        return []
+    of = ((f"  {outcome}", n, told.get(outcome, "")) for outcome, n in account.profile_delivery.items())
+    return [("profiles", account.entities["profiles"], ""), *of]
 
 
 def _by_event_type(account: Balance) -> str:

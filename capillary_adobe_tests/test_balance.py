@@ -21,6 +21,7 @@ from capillary_adobe.tables import (
     RAW_EVENTS,
     SET_ASIDE,
     XDM_EVENTS,
+    XDM_PROFILES,
     Table,
 )
 
@@ -132,6 +133,7 @@ def test_an_exact_day(day: Day) -> None:
         "ignored": {"group": 1},
         "entities": {"events": 6, "profiles": 0},
         "delivery": {"accepted": 3, "rejected": 1, "failed": 1, "pending": 1},
+        "profile_delivery": {"accepted": 0, "rejected": 0, "failed": 0, "pending": 0, "superseded": 0},
         "balanced": True,
         "difference": 0,
         "differences": {},
@@ -154,8 +156,39 @@ def test_an_exact_day(day: Day) -> None:
             },
         },
         "latency_seconds": {"p50": 1.0, "p95": 1.9, "p99": 1.98},
+        "profile_latency_seconds": {"p50": None, "p95": None, "p99": None},
     }
     assert sum(counts.get("landed", 0) for counts in found["by_event_type"].values()) == found["landed_lines"]
+
+
+def test_profiles_have_an_account_of_their_own(day: Day) -> None:
+    told = day.lake.table(INGESTION_STATUS, Slice(DAY), INGESTION_STATUS.names).to_pylist()
+    statuses = ["accepted", "superseded", "rejected"]
+    rows = [
+        {"event_name": "(profile)", "kind": "profiles", "status": status, "landed_ms": 0, "answered_ms": 5000}
+        for status in statuses
+    ]
+    day.write(XDM_PROFILES, [{"revision": n} for n in range(3)])
+    day.write(INGESTION_STATUS, told + rows)
+    # Rows of a micro-batch that no run has looked at are pending, not lost.
+    day.write(XDM_PROFILES, [{"revision": 9}], "b2")
+    day.write(QUARANTINE, [{"stage": "profile", "code": "wrong_type", "event_name": "(profile)"}], "b3")
+    found = day.balance()
+    assert found.balanced, found.differences
+    assert found.entities == {"events": 6, "profiles": 4}
+    assert found.delivery == {"accepted": 3, "rejected": 1, "failed": 1, "pending": 1}
+    assert found.profile_delivery == {"accepted": 1, "rejected": 1, "failed": 0, "pending": 1, "superseded": 1}
+    assert (found.latency_seconds["p50"], found.profile_latency_seconds["p50"]) == (1.0, 5.0)
+    assert found.by_event_type["(profile)"] == {
+        "quarantined": 1,
+        "landed": 0,
+        "accepted": 1,
+        "rejected": 1,
+        "pending": 1,
+        "superseded": 1,
+    }
+    day.write(INGESTION_STATUS, told + rows[:2])
+    assert day.balance().differences == {"profiles": 1}
 
 
 LOSSES: dict[str, tuple[Callable[[Day], None], dict[str, int]]] = {

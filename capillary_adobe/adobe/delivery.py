@@ -19,10 +19,10 @@ from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.hold import Entities, nothing
 from capillary_adobe.adobe.messages import Message
-from capillary_adobe.adobe.pacing import Limits, Pacer
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.adobe.streaming import Streaming
 from capillary_adobe.adobe.token import AccessToken
+from capillary_adobe.pacing import AEP_INLET, Limits, Pacer
 from capillary_adobe.settings import AdobeSettings, Lane
 from capillary_adobe.state import DayReceipts, Receipts, SentBatches, State
 
@@ -30,7 +30,7 @@ Route = Literal["streaming", "batch"]
 ChosenRoute = Literal["auto", "streaming", "batch"]
 _FAILED_UNNAMED_TWICE = 2
 _DAY_MS = 86_400_000
-INLET = "inlet"
+INLET = AEP_INLET
 """The name under which the inlet's pace is shared."""
 
 

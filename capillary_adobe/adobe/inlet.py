@@ -32,8 +32,8 @@ from capillary_adobe.adobe.errors import (
     reaction_to,
 )
 from capillary_adobe.adobe.messages import Envelope, Message
-from capillary_adobe.adobe.pacing import Pacer
 from capillary_adobe.adobe.token import AccessToken
+from capillary_adobe.pacing import Pacer
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import Detail, Fate
 
@@ -80,6 +80,10 @@ class Ledger(Protocol):
         """The request is about to leave, for the first time or after a sending that was lost."""
         ...
 
+    def leaving(self, request: Request) -> None:
+        """The request leaves now, once more or for the first time; after `sending` where that is told too."""
+        ...
+
     def settle(self, settled: Settled) -> None:
         """The request will not be repeated."""
         ...
@@ -88,12 +92,19 @@ class Ledger(Protocol):
 class Inlet:
     """The inlet of one dataset; safe to share between threads, each with a connection of its own."""
 
-    def __init__(self, settings: AdobeSettings, token: AccessToken, pacer: Pacer, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: AdobeSettings,
+        token: AccessToken,
+        pacer: Pacer,
+        stopping: threading.Event,
+        envelope: Envelope | None = None,
+    ) -> None:
         self._settings = settings
         self._token = token
         self._pacer = pacer
         self._stopping = stopping
-        self._envelope = Envelope.of_events(settings)
+        self._envelope = envelope or Envelope.of_events(settings)
         self._local = threading.local()
 
     @property
@@ -155,6 +166,7 @@ class Inlet:
         if request.in_doubt or not request.opened:
             ledger.sending(request)
             request.opened = True
+        ledger.leaving(request)
         # Until there is an answer, and for good where there is none.
         request.in_doubt = True
         try:

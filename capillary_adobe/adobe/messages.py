@@ -36,12 +36,25 @@ class Envelope:
     @classmethod
     def of_events(cls, settings: AdobeSettings) -> Envelope:
         """The envelope of the events dataset."""
-        schema_ref = {"id": settings.events_schema_id, "contentType": CONTENT_TYPE}
+        return cls._of(settings.org_id, settings.events_schema_id, settings.events_dataset_id, settings.events_flow_id)
+
+    @classmethod
+    def of_profiles(cls, settings: AdobeSettings) -> Envelope | None:
+        """The envelope of the profiles dataset; None where it is not set up."""
+        ids = (settings.profiles_schema_id, settings.profiles_dataset_id, settings.profiles_flow_id)
+        schema_id, dataset_id, flow_id = ids
+        if schema_id is None or dataset_id is None or flow_id is None:
+            return None
+        return cls._of(settings.org_id, schema_id, dataset_id, flow_id)
+
+    @classmethod
+    def _of(cls, org_id: str, schema_id: str, dataset_id: str, flow_id: str) -> Envelope:
+        schema_ref = {"id": schema_id, "contentType": CONTENT_TYPE}
         header = {
             "schemaRef": schema_ref,
-            "imsOrgId": settings.org_id,
-            "datasetId": settings.events_dataset_id,
-            "flowId": settings.events_flow_id,
+            "imsOrgId": org_id,
+            "datasetId": dataset_id,
+            "flowId": flow_id,
             "source": {"name": "capillary-adobe"},
         }
         head = orjson.dumps({"header": header, "body": {"xdmMeta": {"schemaRef": schema_ref}}})

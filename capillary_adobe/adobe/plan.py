@@ -17,8 +17,10 @@ from typing import Any
 import pyarrow as pa
 
 from capillary_adobe.adobe.delivery import INLET, Route, Work, route_of
+from capillary_adobe.adobe.hold import Entities
 from capillary_adobe.adobe.messages import Envelope
-from capillary_adobe.adobe.pacing import Limits, Pacer
+from capillary_adobe.adobe.profile_delivery import foreseen
+from capillary_adobe.pacing import Limits, Pacer
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import Paces, Receipts, SentBatches, State
 
@@ -50,16 +52,23 @@ class Plan:
     by_event_type: dict[str, int] = field(default_factory=dict)
     held_by_event: dict[str, int] = field(default_factory=dict)
     sample: list[dict[str, Any]] = field(default_factory=list)
+    profiles: int = 0
+    profiles_to_send: int = 0
+    profiles_superseded: int = 0
+    """Records of whose customer a newer one has been sent, or is among these."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
 
 
-def draw(settings: AdobeSettings, state: State, work: Work) -> Plan:
-    """The plan for a piece of work, at the pace that AEP allows at the moment."""
+def draw(settings: AdobeSettings, state: State, work: Work, profiles: Entities | None = None) -> Plan:
+    """The plan for a piece of work and for rows of `xdm_profiles`, at the pace that AEP allows at the moment."""
     plan = Plan(work.day, route_of(settings, state, work))
     _count(plan, state, work)
+    if profiles is not None and Envelope.of_profiles(settings) is not None:
+        found = foreseen(state, work.day, profiles)
+        plan.profiles, plan.profiles_to_send, plan.profiles_superseded = found
     if plan.route == "batch":
         _estimate_batches(plan, settings, state)
     else:

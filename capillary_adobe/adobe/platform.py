@@ -41,6 +41,7 @@ _SERVICES: Final = {
     "schemaregistry": "Schema Registry",
     "idnamespace": "Identity Service",
     "flowservice": "Flow Service",
+    "hygiene": "Data Hygiene",
 }
 _BEARER = re.compile(r"Bearer\s+\S+", re.IGNORECASE)
 _PENDING = "What is not accepted stays pending; the next run goes on."

@@ -6,8 +6,9 @@ Belongs here: joining entities with their receipts. Does not belong here: sendin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -56,7 +57,7 @@ def outcomes(
 
     `to_send` counts those that a run has to send; what lies in a batch at AEP, or waits for an operator, is not among them.
     """
-    receipts = Receipts(state).of_day(day)
+    receipts = Receipts(state).of_day(day, "events")
     for batch in entities:
         states = receipts.known(batch.column("id").to_pylist())
         reasons = hold.reasons(batch)
@@ -65,22 +66,26 @@ def outcomes(
         if to_send is not None:
             to_send.update(_for_a_run(batch, states, waits))
         columns = {name: batch.column(name) for name in _CARRIED}
-        columns |= {
-            "kind": ["events"] * batch.num_rows,
-            "status": [
-                known.outcome.value if known and why is None else Outcome.PENDING.value
-                for known, why in zip(states, waits, strict=True)
-            ],
-            "code": [known.detail.code if known else None for known in states],
-            "detail": [_words(known, why) for known, why in zip(states, waits, strict=True)],
-            "cause": [known.detail.cause if known else None for known in states],
-            "request_id": [known.request_id if known else None for known in states],
-            "aep_id": [known.aep_id if known else None for known in states],
-            "attempts": [known.attempts if known else 0 for known in states],
-            "doubtful": [known.doubtful if known else 0 for known in states],
-            "answered_ms": [known.answered_ms if known else None for known in states],
-        }
+        columns |= {"kind": ["events"] * batch.num_rows, **outcome_columns(states, waits)}
         yield pa.RecordBatch.from_pydict(columns, schema=INGESTION_STATUS.schema)
+
+
+def outcome_columns(states: Sequence[Known | None], waits: Sequence[str | None]) -> dict[str, Any]:
+    """The columns of outcomes by what is known of each entity, and why it waits although it could go."""
+    return {
+        "status": [
+            known.outcome.value if known and why is None else Outcome.PENDING.value
+            for known, why in zip(states, waits, strict=True)
+        ],
+        "code": [known.detail.code if known else None for known in states],
+        "detail": [_words(known, why) for known, why in zip(states, waits, strict=True)],
+        "cause": [known.detail.cause if known else None for known in states],
+        "request_id": [known.request_id if known else None for known in states],
+        "aep_id": [known.aep_id if known else None for known in states],
+        "attempts": [known.attempts if known else 0 for known in states],
+        "doubtful": [known.doubtful if known else 0 for known in states],
+        "answered_ms": [known.answered_ms if known else None for known in states],
+    }
 
 
 def refused(
@@ -101,7 +106,7 @@ def refused(
         if places:
             rows = batch.take(pa.array(places, pa.int64())).to_pylist()
             listed = [
-                _quarantined(row, known, parts, rule_of)
+                quarantined(row, known, parts.get(str(row["event_key"]), 0), rule_of)
                 for row, known in zip(rows, (states[place] for place in places), strict=True)
                 if known is not None
             ]
@@ -143,7 +148,8 @@ def _words(known: Known | None, why: str | None) -> str | None:
     return UNKNOWN if known.fate is Fate.UNKNOWN and not known.detail.words else known.detail.words
 
 
-def _quarantined(row: dict[str, object], known: Known, parts: Mapping[str, int], rule_of: RuleOf) -> dict[str, object]:
+def quarantined(row: Mapping[str, object], known: Known, part: int, rule_of: RuleOf) -> dict[str, object]:
+    """A row of `quarantine` for an entity that AEP refused; `part` is its record within the line."""
     cause = known.detail.cause or "aep_refused"
     carried = {name: row[name] for name in ("day", "batch_id", "lane", "object", "line", "event_name", "event_key")}
     text, place, category = str(row["entity"]), place_of(cause), category_of(cause)
@@ -155,7 +161,7 @@ def _quarantined(row: dict[str, object], known: Known, parts: Mapping[str, int],
         "code": reason_of(cause),
         "detail": known.detail.words or "AEP gave no reason.",
         "pointer": place,
-        "part": parts.get(str(row["event_key"]), 0),
+        "part": part,
         "text": text[:_LONGEST_TEXT],
         "category": category,
         "keyword": keyword_of(cause),

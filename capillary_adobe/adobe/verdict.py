@@ -1,7 +1,8 @@
 """AEP's later verdict: entities that the inlet acknowledged and AEP then refused, read back and noted.
 
-Belongs here: failed batches of our dataset, their records matched to our entities. Does not belong here: the calls
-(`catalog.py`, `data_access.py`), the verdict on our own batches (`batch_verdict.py`), the tables (`outcomes.py`).
+Belongs here: failed batches of a dataset of ours, and the fates of their records. Does not belong here: the calls
+(`catalog.py`, `data_access.py`), which entity a record is (`verdict_owners.py`), the verdict on our own batches
+(`batch_verdict.py`), the tables (`outcomes.py`).
 Source: experienceleague.adobe.com/docs/experience-platform/ingestion/quality/retrieve-failed-batches.html
 """
 
@@ -19,8 +20,8 @@ from capillary_adobe.adobe.causes import cause_of
 from capillary_adobe.adobe.data_access import DataAccess, FailedRecord
 from capillary_adobe.adobe.errors import DeliveryError
 from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.verdict_owners import EventOwner, Owner
 from capillary_adobe.state import (
-    Claims,
     DaysToSettle,
     Detail,
     Fate,
@@ -37,8 +38,6 @@ _RECORDS_AT_ONCE = 1000
 _DAY_MS = 86_400_000
 # AEP's clock and ours; an old verdict taken for a new one costs a replay, a new one taken for an old one would be lost.
 _CLOCKS_APART_MS = 120_000
-_HEX = frozenset("0123456789abcdef")
-_ID_LENGTH = 64
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Reading:
 
 
 class VerdictReader:
-    """Reads the failed batches of the events dataset, each of them once."""
+    """Reads the failed batches of one dataset, that of the events unless `owner` says otherwise, each of them once."""
 
     def __init__(
         self,
@@ -66,12 +65,13 @@ class VerdictReader:
         state: State,
         platform: Platform,
         clocks_apart_ms: int = _CLOCKS_APART_MS,
+        owner: Owner | None = None,
     ) -> None:
+        self._owner = owner or EventOwner(state)
         self._clocks_apart_ms = clocks_apart_ms
         self._dataset_id = dataset_id
         self._max_age_days = days
         self._days = DaysToSettle(state)
-        self._claims = Claims(state)
         self._receipts = Receipts(state)
         self._read = ReadBatches(state)
         self._own = SentBatches(state)
@@ -122,9 +122,9 @@ class VerdictReader:
 
     def _note(self, batch: Batch, chunk: list[FailedRecord], noted: set[str], found: Reading) -> int:
         """Note the verdict on our entities of a chunk; how many records are none of ours."""
-        refused = {record.entity_id: _detail(record) for record in chunk if _is_id(record.entity_id)}
-        days = self._claims.days_of([id_ for id_ in refused if id_ is not None])
-        ours = sorted((day, id_) for id_, day in days.items() if id_ not in noted)
+        owned = self._owner.owned(chunk, batch.created_ms)
+        refused = {one.id: _detail(record) for record, one in zip(chunk, owned, strict=True) if one is not None}
+        ours = sorted({(one.day, one.id) for one in owned if one and one.standing and one.id not in noted})
         for day, of_day in groupby(ours, key=lambda pair: pair[0]):
             replayed = self._receipts.replayed(day)
             # A batch from before a replay judges what was sent before it: an entity that was sent twice has two verdicts.
@@ -137,7 +137,7 @@ class VerdictReader:
                 Receipt(
                     request_id=f"verdict/{batch.batch_id}/{uuid.uuid4()}",
                     day=day,
-                    kind="events",
+                    kind=self._owner.kind,
                     route=Route.VERDICT,
                     ids=ids,
                     fates=[Fate.REJECTED] * len(ids),
@@ -147,11 +147,7 @@ class VerdictReader:
             )
             found.by_day[day] += len(ids)
             found.by_cause.update(detail.cause or "" for detail in details.values())
-        return sum(record.entity_id not in days for record in chunk)
-
-
-def _is_id(entity_id: str | None) -> bool:
-    return entity_id is not None and len(entity_id) == _ID_LENGTH and _HEX.issuperset(entity_id)
+        return sum(one is None for one in owned)
 
 
 def _detail(record: FailedRecord) -> Detail:

@@ -25,9 +25,9 @@ def delivery_claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSp
         claim(
             _NAME,
             "nothing_is_lost",
-            "The day balances: lines landed = raw + duplicates + quarantined + ignored, raw = enriched, and every entity has "
-            "an outcome. If not, `differences` names the stage: materialize the partition from `raw_events` on, which "
-            "rebuilds the day from the landing store and sends nothing twice.",
+            "The day balances: lines landed = raw + duplicates + quarantined + ignored, raw = enriched, and every event and "
+            "profile has an outcome. If not, `differences` names the stage: materialize the partition from `raw_events` on, "
+            "which rebuilds the day from the landing store and sends nothing twice.",
             partitions,
         ),
         claim(
@@ -42,7 +42,8 @@ def delivery_claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSp
         claim(
             _NAME,
             "everything_is_delivered",
-            "No entity of the day is pending, failed or rejected. Pending and failed ones go with the next run of the "
+            "No event or profile of the day is pending, failed or rejected; a superseded profile is delivered by a newer "
+            "one. Pending and failed ones go with the next run of the "
             "partition; `held` tells which of them wait for a draft to be published or a paused rule to be resumed. "
             "Rejected ones stand in `quarantine` under stage `aep`: mend the mapping, then send them again with "
             "`capillary-adobe replay --cause <cause>` or the job `replay_cause`.",
@@ -54,6 +55,8 @@ def delivery_claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSp
 def delivery_results(account: Balance, receipts: DayReceipts, causes: Mapping[str, int]) -> list[dg.AssetCheckResult]:
     """What the claims come to for a day."""
     undelivered = {name: n for name, n in account.delivery.items() if n and name != Outcome.ACCEPTED}
+    delivered = (Outcome.ACCEPTED, Outcome.SUPERSEDED)
+    profiles = {name: n for name, n in account.profile_delivery.items() if n and name not in delivered}
     twice = receipts.accepted_twice()
     return [
         result(
@@ -67,10 +70,12 @@ def delivery_results(account: Balance, receipts: DayReceipts, causes: Mapping[st
         result("nothing_is_sent_twice", passed=twice == 0, entities=twice, maybe_twice=receipts.maybe_twice()),
         result(
             "everything_is_delivered",
-            passed=not undelivered,
+            passed=not undelivered and not profiles,
             severity=dg.AssetCheckSeverity.WARN,
             undelivered=sum(undelivered.values()),
             by_outcome=counts("outcome", undelivered),
+            undelivered_profiles=sum(profiles.values()),
+            profiles_by_outcome=counts("outcome", profiles),
             held=counts("event type and why", account.held),
             refused_by_cause=counts("cause", causes),
         ),

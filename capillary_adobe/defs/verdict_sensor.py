@@ -63,8 +63,7 @@ def _impatient(settings: AdobeSettings) -> AdobeSettings:
 def _news(settings: AdobeSettings, state: State, adobe: AdobeResource) -> str | None:
     if DaysToSettle(state).all():
         return "days to settle"
-    unread = next(adobe.verdict_reader(settings, state).unread(), None)
-    if unread is not None:
+    if any(next(reader.unread(), None) is not None for reader in adobe.verdict_readers(settings, state)):
         return "failed batches"
     return "our own batches" if _own_decided(adobe.catalog(settings), state) else None
 

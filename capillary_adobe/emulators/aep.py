@@ -66,7 +66,7 @@ class Emulation:
                 Route("/", console.page),
                 Route("/accepted.json", console.accepted),
                 Route("/summary.json", console.summary),
-                *Control(self.faults, self.demands).routes(),
+                *Control(self.faults, self.demands, self._platform.profile_store).routes(),
             ],
             middleware=[Middleware(FaultLayer, self.faults, tokens, answers)],
             exception_handlers={ClientDisconnect: _gone},

@@ -26,6 +26,8 @@ class Behaviour:
     in windows of `validation_seconds`; `validation_errors_key` picks the other of two documented forms of what is then
     said about each. `records_per_file` divides the files of failed records and of row errors. `schema_cache_seconds` is how
     long entities may still be held against a schema that was changed; Adobe asks for a patience of 15 minutes.
+    `profile_reorder_seconds` is how far records of a profile that follow one another may change places on their way into
+    the profile store: AEP promises no order. `work_order_seconds` is the time that a work order of Data Hygiene takes.
     """
 
     answer_shape: AnswerShape = "tutorial"
@@ -44,6 +46,8 @@ class Behaviour:
     validation_errors_key: bool = False
     records_per_file: int = 5_000
     schema_cache_seconds: float = 0
+    profile_reorder_seconds: float = 0
+    work_order_seconds: float = 1.0
 
     @property
     def good_status(self) -> str:

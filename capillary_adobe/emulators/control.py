@@ -1,7 +1,7 @@
-"""The handles for people and tests: faults, and a schema that demands more.
+"""The handles for people and tests: faults, a schema that demands more, and a look into the profile store.
 
-Belongs here: the addresses below /control. Does not belong here: what they set (`faults`, `demands`) and anything that
-AEP itself offers.
+Belongs here: the addresses below /control. Does not belong here: what they set (`faults`, `demands`) or show
+(`profile_store`) and anything that AEP itself offers.
 
     GET    /control                what there is, with every kind of fault and its fields
     POST   /control/faults         add a fault, given as a JSON object
@@ -10,6 +10,9 @@ AEP itself offers.
     PUT    /control/extra-schema   demand more of every entity: {"schema": {...JSON schema...}}
     GET    /control/extra-schema   what is demanded
     DELETE /control/extra-schema   demand it no longer
+    GET    /control/profile        what is known of a person: ?namespace=<symbol>&id=<primary identity>
+    GET    /control/profiles       every profile, one JSON line for each dataset and person
+    GET    /control/identity-graph which primary identities are one person to AEP, and by which shared identities
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from starlette.routing import Route
 
 from capillary_adobe.emulators.demands import Demands
 from capillary_adobe.emulators.faults import KINDS, Fault, Faults
+from capillary_adobe.emulators.profile_store import Node, ProfileStore
 from capillary_adobe.emulators.wire import json_response, read_body
 
 _MAX_BODY_BYTES = 1_000_000
@@ -31,9 +35,10 @@ _MAX_BODY_BYTES = 1_000_000
 class Control:
     """The addresses."""
 
-    def __init__(self, faults: Faults, demands: Demands) -> None:
+    def __init__(self, faults: Faults, demands: Demands, profiles: ProfileStore) -> None:
         self._faults = faults
         self._demands = demands
+        self._profiles = profiles
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -45,6 +50,9 @@ class Control:
             Route("/control/extra-schema", self.demand, methods=["PUT"]),
             Route("/control/extra-schema", self.demanded, methods=["GET"]),
             Route("/control/extra-schema", self.demand_no_more, methods=["DELETE"]),
+            Route("/control/profile", self.profile, methods=["GET"]),
+            Route("/control/profiles", self.profiles, methods=["GET"]),
+            Route("/control/identity-graph", self.identity_graph, methods=["GET"]),
         ]
 
     async def help(self, _request: Request) -> Response:
@@ -100,6 +108,23 @@ class Control:
         """`DELETE /control/extra-schema`."""
         self._demands.demand(None)
         return json_response(200, {"schema": None})
+
+    async def profile(self, request: Request) -> Response:
+        """`GET /control/profile`."""
+        node = Node(request.query_params.get("namespace", ""), request.query_params.get("id", ""))
+        if not all(node):
+            return _wrong("give ?namespace=<symbol>&id=<primary identity>")
+        found = self._profiles.profile(node)
+        return json_response(200, found) if found else json_response(404, {"error": "nobody has this identity"})
+
+    async def profiles(self, _request: Request) -> Response:
+        """`GET /control/profiles`."""
+        lines = b"".join(orjson.dumps(one) + b"\n" for one in self._profiles.profiles())
+        return Response(lines, media_type="application/x-ndjson")
+
+    async def identity_graph(self, _request: Request) -> Response:
+        """`GET /control/identity-graph`."""
+        return json_response(200, self._profiles.graph())
 
 
 async def _object(request: Request) -> dict[str, Any] | None:

@@ -30,7 +30,13 @@ _LONGEST_URL = 2000
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _TAKE_JSON = tuple(
     f"{BEHIND}/{service}/"
-    for service in ("foundation/catalog", "foundation/flowservice", "foundation/schemaregistry", "core/idnamespace")
+    for service in (
+        "foundation/catalog",
+        "foundation/flowservice",
+        "foundation/schemaregistry",
+        "core/idnamespace",
+        "core/hygiene",
+    )
 )
 _TITLES = {
     400: "BadRequestError",

@@ -26,9 +26,11 @@ from capillary_adobe.emulators.export import Export
 from capillary_adobe.emulators.faults import Faults
 from capillary_adobe.emulators.flow_service import FlowService
 from capillary_adobe.emulators.gateway import Gateway, unknown_path
+from capillary_adobe.emulators.hygiene import Hygiene
 from capillary_adobe.emulators.ims import Tokens
 from capillary_adobe.emulators.lake_count import Place
 from capillary_adobe.emulators.namespaces import Namespaces
+from capillary_adobe.emulators.profile_store import ProfileStore
 from capillary_adobe.emulators.promotion import Promotion
 from capillary_adobe.emulators.sandbox_management import SandboxManagement
 from capillary_adobe.emulators.sandboxes import Sandboxes, resources_of
@@ -66,6 +68,9 @@ class Platform:
         self._journal = Journal(store)
         self._promotion = Promotion(behaviour, self._batches, accepted, demands)
         self._validation = Validation(tenant, behaviour, targets, accepted, self._batches, demands, self._journal)
+        self.profile_store = ProfileStore(
+            accepted, targets, self._validated, self._validation.has_failed, behaviour.profile_reorder_seconds
+        )
         batches = Batches(tenant, behaviour, targets, self._batches, self._promotion, faults)
         uploads = Uploads(behaviour, self._batches)
         catalog = Catalog(tenant, behaviour, targets, self._batches)
@@ -98,7 +103,11 @@ class Platform:
             Route("/sandbox-management/sandboxes", management.sandboxes),
             Route("/sandbox-management/sandboxes/{name}", management.sandbox),
         ]
+        hygiene = Hygiene(tenant, behaviour)
         core = [
+            Route("/hygiene/workorder", hygiene.list, methods=["GET"]),
+            Route("/hygiene/workorder", hygiene.create, methods=["POST"]),
+            Route("/hygiene/workorder/{id}", hygiene.one),
             Route("/idnamespace/identities", namespaces.list, methods=["GET"]),
             Route("/idnamespace/identities", namespaces.create, methods=["POST"]),
             Route("/idnamespace/identities/{id}", namespaces.one, methods=["GET"]),
@@ -130,9 +139,9 @@ class Platform:
             return "waiting" if self._validates and number > done.lines else "lake"
 
         self._accepted.open(place)
+        self._validation.open(done, categories, failed)
         self._promotion.start()
         if self._validates:
-            self._validation.open(done, categories)
             self._validation.start()
 
     def close(self) -> None:
@@ -147,6 +156,10 @@ class Platform:
         for batch in self._batches.all():
             found.update(batch.verdict.categories if batch.verdict else {})
         return found
+
+    def _validated(self, lines: int) -> int:
+        """How many of so many lines have a verdict that stands."""
+        return self._validation.lines if self._validates else lines
 
     def _here(self, endpoint: Endpoint) -> Endpoint:
         """A call about a batch, of which no other sandbox than its own knows."""

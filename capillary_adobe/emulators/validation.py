@@ -82,11 +82,22 @@ class Validation(Background):
         self._journal = journal
         self._done = End(0, 0)
         self._categories: Counter[str] = Counter()
+        self._failed: set[int] = set()
 
-    def open(self, done: End, categories: Counter[str]) -> None:
-        """Begin behind this place, which was reached with so many violations of each category."""
+    def open(self, done: End, categories: Counter[str], failed: set[int]) -> None:
+        """Begin behind this place, which was reached with so many violations of each category, in these lines."""
         self._done = done
         self._categories = categories
+        self._failed = failed
+
+    @property
+    def lines(self) -> int:
+        """How many lines are done."""
+        return self._done.lines
+
+    def has_failed(self, line: int) -> bool:
+        """Whether the entity in a line was found wanting."""
+        return line in self._failed
 
     def categories(self) -> Counter[str]:
         """How many violations of each category were found so far."""
@@ -117,6 +128,7 @@ class Validation(Background):
             self._batches.show(batch)
         self._categories = self._categories + categories
         self._accepted.settle(settled)
+        self._failed.update(failed)
         self._done = end
 
     def _validate(self, line: Line, failures: FailedBatches, categories: Counter[str]) -> Place:

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     PENDING = "pending"
+    SUPERSEDED = "superseded"
+    """Of a profile: a newer one of the customer has left, so this one never does."""
 
 
 class Fate(Enum):

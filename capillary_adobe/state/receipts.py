@@ -9,7 +9,7 @@ here: what follows from the rows (`day_receipts.py`), sending (`adobe`), the tab
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,14 +72,16 @@ class Receipts:
             found = connection.execute(query.order_by(receipts.c.request_id)).mappings()
             return [_receipt(dict(row)) for row in found]
 
-    def of_day(self, day: str) -> DayReceipts:
-        """The receipts of a landing day, ready to be asked by entity."""
+    def of_day(self, day: str, kind: str | None = None) -> DayReceipts:
+        """The receipts of a landing day, or those of one kind of entity, ready to be asked by entity."""
         t = receipts.c
         query = (
             sa.select(t.request_id, t.route, t.answered_ms, t.aep_id, t.lost, t.ids, t.outcomes, t.details)
             .where(t.day == day)
             .order_by(t.answered_ms, t.request_id)
         )
+        if kind is not None:
+            query = query.where(t.kind == kind)
         found = DayReceipts()
         with self._state.read() as connection:
             for row in connection.execute(query):
@@ -87,10 +89,25 @@ class Receipts:
         found.sort()
         return found
 
-    def causes(self, day: str) -> dict[str, str]:
-        """The entities of a day that AEP has ever refused, and the last cause of each."""
+    def days_of(self, kind: str, ids: Collection[str], since_ms: int) -> dict[str, str]:
+        """The landing day of each entity of a kind that AEP has acknowledged since a moment (epoch ms), where it has."""
+        if not ids:
+            return {}
+        t = receipts.c
+        accepted = sa.select(t.day, t.ids).where(t.kind == kind, t.answered_ms >= since_ms, t.accepted > 0)
+        found: dict[str, str] = {}
+        with self._state.read() as connection:
+            for day, listed in connection.execute(accepted.order_by(t.answered_ms)):
+                carried = {listed[start : start + ID_BYTES].hex() for start in range(0, len(listed), ID_BYTES)}
+                found.update(dict.fromkeys(carried.intersection(ids), day))
+        return found
+
+    def causes(self, day: str, kind: str | None = None) -> dict[str, str]:
+        """The entities of a day, or those of one kind, that AEP has ever refused, and the last cause of each."""
         t = receipts.c
         query = sa.select(t.ids, t.details).where(t.day == day, sa.cast(t.details, sa.Text) != "{}")
+        if kind is not None:
+            query = query.where(t.kind == kind)
         found: dict[str, str] = {}
         with self._state.read() as connection:
             for ids, details in connection.execute(query.order_by(t.answered_ms, t.request_id)):

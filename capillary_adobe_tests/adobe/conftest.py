@@ -9,6 +9,7 @@ import pytest
 
 from capillary_adobe.state import State
 from capillary_adobe_tests.adobe.scripted import Answer, ScriptedInlet
+from capillary_adobe_tests.services import postgres_database
 
 StartInlet = Callable[..., ScriptedInlet]
 
@@ -35,3 +36,15 @@ def scripted(inlet: ScriptedInlet) -> StartInlet:
         return inlet
 
     return started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres() -> Iterator[str]:
+    with postgres_database() as url:
+        yield url

@@ -59,6 +59,7 @@ class ScriptedPlatform:
                 routes=[
                     Route("/ims/token/v3", self._token, methods=["POST"]),
                     Route("/data/foundation/{rest:path}", self._call, methods=_METHODS),
+                    Route("/data/core/hygiene/{rest:path}", self._call, methods=_METHODS),
                 ]
             )
         )

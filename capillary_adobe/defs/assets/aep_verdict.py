@@ -50,7 +50,7 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"adobe"},
         owners=["team:data"],
-        code_version="1",
+        code_version="2",
         description=(
             "AEP answers before it validates. This reads its failed batches and the fate of our own batches, marks the "
             "entities as `rejected` with AEP's words, puts them in `quarantine` under stage `aep`, and draws the balance of "
@@ -98,10 +98,11 @@ def build_aep_verdict() -> dg.AssetsDefinition:
 def _look(context: dg.AssetExecutionContext, settings: AdobeSettings, state: State, adobe: AdobeResource) -> _Moved:
     """Read what AEP has decided; what was read before a failure stays read."""
     moved = _Moved()
-    try:
-        adobe.verdict_reader(settings, state).read(moved.reading)
-    except DeliveryError as error:
-        moved.problem = error
+    for reader in adobe.verdict_readers(settings, state):
+        try:
+            reader.read(moved.reading)
+        except DeliveryError as error:
+            moved.problem = moved.problem or error
     lane = adobe.batch_lane(settings, state, wait_seconds=0)
     for day in sorted({batch.day for batch in SentBatches(state).open() if batch.completed_ms is not None}):
         with state.day_lock(day):
@@ -125,4 +126,4 @@ def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: St
     for evaluation in delivery_evaluations(day, account, Receipts(state).of_day(day), causes):
         # Not runless: Dagster keeps one runless evaluation of a check and partition for ever, a second one fails.
         context.log_event(evaluation)  # pyright: ignore[reportArgumentType] - it takes them, its signature does not say so
-    context.log.info("%s: %s", day, account.delivery)
+    context.log.info("%s: events %s, profiles %s", day, account.delivery, account.profile_delivery)
