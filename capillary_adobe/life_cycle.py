@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from capillary_adobe.adobe.hold import COLUMNS, OUTDATED, Hold
+from capillary_adobe.adobe.hold import AWAITED, COLUMNS, OUTDATED, Hold
 from capillary_adobe.environment import adobe_settings, tenant_settings
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.mapping_in_force import InForce, in_force, mark_of, resolve, with_files
@@ -315,7 +315,8 @@ def held_entities(
 def _waits(hold: Hold, batch: Any, wanted: Callable[[str], bool]) -> list[bool]:
     names = batch.column("event_name").to_pylist()
     reasons = hold.reasons(batch)
-    return [why not in (None, OUTDATED) and wanted(name) for name, why in zip(names, reasons, strict=True)]
+    by_itself = (None, OUTDATED, *AWAITED)
+    return [why not in by_itself and wanted(name) for name, why in zip(names, reasons, strict=True)]
 
 
 def _few(days: list[str]) -> str:

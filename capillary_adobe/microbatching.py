@@ -54,6 +54,7 @@ class LaneCursor:
     sweep_last: str = ""
     sweep_took_ms: int = 0
     whole_sweep_ms: int = 0
+    waited_was_last: bool = False
 
 
 _MARKS = TypeAdapter(dict[Lane, LaneCursor])
@@ -117,11 +118,18 @@ class MicroBatcher:
         unfinished = self._register.unfinished(lane)
         whole_days = self._register.open_days()
         due = [batch for batch in unfinished if batch.whole_day or batch.day not in whole_days]
-        for batch in due[:1] if held else due:
+        # One that has waited for look-ups takes turns with what is new: answers come in for many at once.
+        waited = next((batch for batch in due if batch.waited), None)
+        failed = [batch for batch in due if not batch.waited]
+        for batch in failed[:1] if held else failed:
             if now_ms >= batch.asked_ms + self._pause_ms(batch.attempts + 2 * batch.whole_day):
                 return Proposal(batch, f"asking again for {batch.batch_id}, try {batch.attempts + 1}")
-        if held and unfinished:
+        if held and failed:
             return Proposal(None, f"{held}; {len(unfinished)} micro-batches wait for their next try")
+        waited_first, mark.waited_was_last = waited is not None and not mark.waited_was_last, False
+        if waited is not None and waited_first:
+            mark.waited_was_last = True
+            return _again(waited)
         today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
         before = asdict(mark)
         batch = self._next(lane, mark, today, now_ms, deadline)
@@ -130,6 +138,8 @@ class MicroBatcher:
             return Proposal(None, f"{batch.day} waits for the run over the whole day to finish")
         if batch is not None:
             return Proposal(batch, f"{batch.objects} objects, {batch.bytes} bytes of {batch.day}")
+        if waited is not None:
+            return _again(waited)
         held = f"; {len(unfinished)} micro-batches wait for their next try" if unfinished else ""
         return Proposal(None, f"nothing new behind {mark.after_key or 'the beginning of ' + today}{held}")
 
@@ -316,6 +326,10 @@ class MicroBatcher:
                 break
             chosen.append(one)
         return chosen
+
+
+def _again(waited: MicroBatch) -> Proposal:
+    return Proposal(waited, f"asking again for {waited.batch_id}, whose events waited for look-ups at Capillary")
 
 
 def _batch(lane: Lane, day: str, after_key: str, chosen: list[LandedObject], now_ms: int) -> MicroBatch:

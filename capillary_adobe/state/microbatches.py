@@ -32,11 +32,22 @@ class MicroBatch:
     bytes: int
     attempts: int = 0
     asked_ms: int = 0
+    not_before_ms: int = 0
+
+    @property
+    def waited(self) -> bool:
+        """Whether nothing of it had failed when it ran last: it waited for look-ups."""
+        return self.not_before_ms > 0
 
     @property
     def whole_day(self) -> bool:
         """Whether this stands for a run over the whole day."""
         return not self.up_to_key
+
+
+def whole_day_id(day: str) -> str:
+    """Under which id a run over the whole day stands in the register."""
+    return f"{WHOLE_DAY}-{day}"
 
 
 class MicroBatches:
@@ -71,6 +82,7 @@ class MicroBatches:
                 # A day that is open stays in the lane in which it waits.
                 "lane": sa.case((microbatches.c.done_ms.is_(None), microbatches.c.lane), else_=statement.excluded.lane),
                 "done_ms": None,
+                "not_before_ms": 0,
             },
         )
         with self._state.begin() as connection:
@@ -80,13 +92,27 @@ class MicroBatches:
 
     def open_day(self, day: str, objects: int, lane: Lane = "live") -> None:
         """Note that a run over the whole day is at work, or wanted: the sensor asks for the day as a whole, in this lane."""
-        self.ask(MicroBatch(f"{WHOLE_DAY}-{day}", day, lane, "", "", objects, 0))
+        self.ask(MicroBatch(whole_day_id(day), day, lane, "", "", objects, 0))
 
     def open_days(self) -> set[str]:
-        """Days that a run over the whole day has begun and not finished; no micro-batch of theirs may run meanwhile."""
-        query = sa.select(microbatches.c.day).where(microbatches.c.up_to_key == "", microbatches.c.done_ms.is_(None))
+        """Days that a run over the whole day has begun and not finished; no micro-batch of theirs may run meanwhile.
+
+        A day that only waits for look-ups is not among them before its time has come.
+        """
+        c = microbatches.c
+        waits = c.not_before_ms > self._now_ms()
+        query = sa.select(c.day).where(c.up_to_key == "", c.done_ms.is_(None), ~waits)
         with self._state.read() as connection:
             return set(connection.scalars(query))
+
+    def wait(self, batch_id: str, until_ms: int) -> None:
+        """Leave a micro-batch open, to be asked for at this moment (epoch ms): what is open of it waits for look-ups."""
+        with self._state.begin() as connection:
+            connection.execute(
+                sa.update(microbatches)
+                .where(microbatches.c.batch_id == batch_id, microbatches.c.done_ms.is_(None))
+                .values(not_before_ms=max(1, until_ms), attempts=0)
+            )
 
     def finish(self, batch_id: str) -> None:
         """Note that every entity of a micro-batch has its outcome."""
@@ -112,10 +138,13 @@ class MicroBatches:
             )
 
     def unfinished(self, lane: Lane) -> list[MicroBatch]:
-        """Micro-batches asked for and not done, those with the oldest events first; the ids of a lane sort by time."""
-        query = _COLUMNS.where(microbatches.c.lane == lane, microbatches.c.done_ms.is_(None)).order_by(
-            microbatches.c.day, microbatches.c.batch_id
-        )
+        """Micro-batches asked for and not done, those with the oldest events first; the ids of a lane sort by time.
+
+        Those that wait for look-ups are among them once their time has come.
+        """
+        c = microbatches.c
+        is_open = sa.and_(c.lane == lane, c.done_ms.is_(None), c.not_before_ms <= self._now_ms())
+        query = _COLUMNS.where(is_open).order_by(c.day, c.batch_id)
         with self._state.read() as connection:
             return [MicroBatch(**row) for row in connection.execute(query).mappings()]
 

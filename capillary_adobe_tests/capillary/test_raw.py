@@ -25,7 +25,7 @@ FIRST, SECOND, THIRD = (event(eventId=name) for name in ("first", "second", "thi
 
 
 def test_an_event_becomes_a_row_that_tells_where_it_came_from(road: Road) -> None:
-    flat = event("POINTSEXPIRED", {"pointsExpired": 7.0}, loyaltyEventId="l-1")
+    flat = event("POINTSEXPIRED", {"pointsExpired": 7.0}, loyaltyEventId="l-1", eventLogId=7)
     key = road.land("10/a.jsonl", [shapes(flat)["C"]])
     stored = next(road.store.list("live", DAY)).stored_ms
     counts = road.run("b-1", [key])
@@ -47,6 +47,7 @@ def test_an_event_becomes_a_row_that_tells_where_it_came_from(road: Road) -> Non
         "ref_id": f"{ORG}_1",
         "api_request_id": "request-1",
         "loyalty_event_id": "l-1",
+        "event_log_id": 7,
         "customer_id": str(CUSTOMER),
         "envelope": "C",
     }

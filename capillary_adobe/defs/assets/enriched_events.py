@@ -1,23 +1,31 @@
-"""Asset `enriched_events`: raw events with the names and context their payloads hold.
+"""Asset `enriched_events`: raw events with the names and context that their payloads hold and that is known from elsewhere.
 
-Belongs here: the asset, its checks and their words. Does not belong here: the derivation (`capillary.enrichment`).
+Belongs here: the asset, its checks and their words. Does not belong here: the derivation (`capillary.enrichment`), what is
+known from elsewhere (`known_elsewhere.py`), look-ups (`looking_up.py`).
 """
 
 import time
+from dataclasses import dataclass
 
 import dagster as dg
 import pyarrow as pa
 
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.capillary.raw import replaced_events
-from capillary_adobe.defs.checks import claim, result, rows_as_declared
+from capillary_adobe.defs.assets.customers import NAME as CUSTOMERS
+from capillary_adobe.defs.checks import claim, result, rows_as_declared, share_result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.known_elsewhere import Elsewhere, Rules
+from capillary_adobe.known_names import known_names
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.settings import CapillarySettings, load
+from capillary_adobe.looking_up import Asked, LookUps
+from capillary_adobe.mapping_in_force import in_force
+from capillary_adobe.settings import CapillarySettings, IdentitySettings, MappingSettings, Thresholds, load
 from capillary_adobe.state import State
+from capillary_adobe.state.awaited import Awaited
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 
 NAME = ENRICHED_EVENTS.name
@@ -30,7 +38,7 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
-        deps=[RAW_EVENTS.name],
+        deps=[RAW_EVENTS.name, CUSTOMERS],
         group_name="delivery",
         kinds={"deltalake", "duckdb"},
         owners=["team:data"],
@@ -38,9 +46,10 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
         code_version="1",
         check_specs=_claims(partitions),
         description=(
-            "One row per raw event with store, till, program and tier names, currency and zone. What a payload should "
-            "tell and does not is listed in `missing`, never invented. Materialize again after changing "
-            "CAPILLARY_ORG_TIMEZONE or CAPILLARY_CURRENCY."
+            "One row per raw event with store, till, program and tier names, currency and zone, whose profile it belongs to, "
+            "and the customer's loyalty as of the event's own time. What a payload should tell and does not, and look-ups "
+            "at Capillary that were wanted and not had, are listed in `missing`; nothing is invented. Materialize again "
+            "after changing CAPILLARY_ORG_TIMEZONE or CAPILLARY_CURRENCY."
         ),
     )
     def enriched_events(
@@ -50,30 +59,78 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
             started = time.perf_counter()
             part = config.slice(context.partition_key)
             tables = lake.open()
-            rows, raw = _write(tables, state.open(), part)
+            database = state.open()
+            elsewhere = _elsewhere(database)
+            # Not under the day's lock: a call to Capillary must not keep others from the day.
+            asked = _look_up(database, elsewhere, tables, part)
+            written = _write(tables, database, part, elsewhere)
             seconds = time.perf_counter() - started
+            gaps = _missing(tables, part)
             return dg.MaterializeResult(
                 metadata={
-                    "missing": counts("what payloads did not tell", _missing(tables, part)),
+                    "missing": counts("what payloads did not tell, and look-ups not had", gaps),
+                    "looked_up_in_line": asked.answered,
+                    "look_ups_in_line_ended": asked.ended or "in time",
+                    "waiting_for_look_ups": written.waiting,
                     "preview": preview(tables, ENRICHED_EVENTS, part, PREVIEW),
-                    **slice_metadata(tables, ENRICHED_EVENTS, part, seconds, rows),
+                    **slice_metadata(tables, ENRICHED_EVENTS, part, seconds, written.rows),
                 },
                 check_results=[
                     rows_as_declared("rows_are_as_declared", tables, ENRICHED_EVENTS, part),
-                    result("every_raw_event_is_enriched", passed=raw == rows, raw=raw, enriched=rows),
+                    result(
+                        "every_raw_event_is_enriched",
+                        passed=written.raw == written.rows,
+                        raw=written.raw,
+                        enriched=written.rows,
+                    ),
+                    share_result(
+                        "enrichment_is_fresh",
+                        gaps.get("customer", 0) + gaps.get("transaction", 0),
+                        written.rows,
+                        load(Thresholds).max_not_looked_up_share,
+                        at_least=load(Thresholds).min_not_looked_up,
+                        customers_not_had=gaps.get("customer", 0),
+                        transactions_not_had=gaps.get("transaction", 0),
+                    ),
                 ],
             )
 
     return enriched_events
 
 
-def _write(tables: Lake, state: State, part: Slice) -> tuple[int, int]:
-    """Enriched rows written and raw rows there are; counted under the lock, another run may write the day after it."""
+@dataclass(frozen=True)
+class _Written:
+    """Enriched rows written, raw rows there are, look-ups that events wait for."""
+
+    rows: int
+    raw: int
+    waiting: int
+
+
+def _elsewhere(state: State) -> Elsewhere:
+    rules = Rules.of_environment(time.time_ns() // 1_000_000)
+    catalogue = in_force(state, load(MappingSettings)).catalogue
+    return Elsewhere(state, rules, load(IdentitySettings), known_names(state), catalogue)
+
+
+def _look_up(state: State, elsewhere: Elsewhere, tables: Lake, part: Slice) -> Asked:
+    """Put into the queue what the events want to know, and ask for what time there is."""
+    look_ups = LookUps.of(state)
+    if look_ups is None:
+        return Asked(ended="look-ups are off")
+    return look_ups.ask_now(elsewhere.want(tables.read(RAW_EVENTS, part, elsewhere.wanted_columns)))
+
+
+def _write(tables: Lake, state: State, part: Slice, elsewhere: Elsewhere) -> _Written:
+    """Write the rows; counted under the lock, another run may write the day after it."""
     with state.day_lock(part.day):
-        rows = tables.replace(ENRICHED_EVENTS, part, enrich(tables.read(RAW_EVENTS, part), load(CapillarySettings)))
+        raw = tables.read(RAW_EVENTS, part)
+        enriched = enrich(raw, load(CapillarySettings), elsewhere.names, elsewhere.known)
+        rows = tables.replace(ENRICHED_EVENTS, part, enriched)
         tables.remove_events(ENRICHED_EVENTS, part, replaced_events(tables, part))
-        raw = tables.count(RAW_EVENTS, part)
-    return rows, raw
+        # After the rows: a run that dies in between is repeated anyway.
+        Awaited(state).note(part.day, part.batch_id, elsewhere.waits.items())
+        return _Written(rows, tables.count(RAW_EVENTS, part), len(elsewhere.waits))
 
 
 def _missing(tables: Lake, part: Slice) -> dict[str, int]:
@@ -99,6 +156,15 @@ def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
             "every_raw_event_is_enriched",
             "As many enriched as raw events. A difference means that a run died half-way: materialize the partition from "
             "`raw_events` on.",
+            partitions,
+        ),
+        claim(
+            NAME,
+            "enrichment_is_fresh",
+            "Every live event has the look-ups that it wanted: of its customer, if Capillary was not asked about the customer "
+            "within CAPILLARY_LOOKUP_FRESH_HOURS, and of its bill where CAPILLARY_LOOKUP_TRANSACTIONS is on. A warning as soon "
+            "as one has not, an error above CHECK_MAX_NOT_LOOKED_UP_SHARE. Delivery goes on. See the asset "
+            "`customer_lookups`: the quota may be too small for so many new customers, or Capillary is down.",
             partitions,
         ),
     ]

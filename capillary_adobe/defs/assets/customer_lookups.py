@@ -1,0 +1,135 @@
+"""Asset `customer_lookups`: what is asked of Capillary's API about customers and bills, and merged.
+
+Belongs here: the asset, its check and their words. Does not belong here: asking (`looking_up.py`), the queue
+(`state.lookups`), asking for runs (`defs/customer_sensor.py`).
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from capillary_adobe.defs.checks import claim, result
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.resources import StateResource
+from capillary_adobe.defs.shown import counts
+from capillary_adobe.looking_up import Asked, LookUps
+from capillary_adobe.settings import LookupSettings, ProfileSettings, load
+from capillary_adobe.state import State
+from capillary_adobe.state.lookups import LookupCounts
+from capillary_adobe.state.loyalty_history import LoyaltyHistory
+from capillary_adobe.state.transaction_details import TransactionDetails
+
+NAME = "customer_lookups"
+GROUP = "customers"
+_DAY_SECONDS = 86_400
+OFF = (
+    "Look-ups are off: set CAPILLARY_API_URL, CAPILLARY_API_KEY and CAPILLARY_API_SECRET, and leave CAPILLARY_LOOKUP_CUSTOMERS "
+    "on."
+)
+
+
+def build_customer_lookups(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset over the given partitions."""
+
+    @dg.asset(
+        name=NAME,
+        partitions_def=partitions,
+        group_name=GROUP,
+        kinds={"python", "sql"},
+        owners=["team:data"],
+        code_version="1",
+        check_specs=[
+            claim(
+                NAME,
+                "look_ups_are_answered",
+                "Capillary answers what is asked about customers. `ended` tells why a run stopped before its time: Capillary "
+                "is down, which passes by itself; the quota of CAPILLARY_LOOKUP_CALLS_PER_MINUTE is used up; or it refuses "
+                "the API client, which is an error and stays one until the client gets the rights. Nothing waits for look-ups "
+                "longer than CAPILLARY_LOOKUP_HOLD_MINUTES.",
+                partitions,
+            )
+        ],
+        description=(
+            "Asks Capillary about customers who have events and are not fresh, and about bills where that is switched on; the "
+            "answers are merged into the customers' documents. One run takes CAPILLARY_LOOKUP_RUN_SECONDS at most and keeps to "
+            "CAPILLARY_LOOKUP_CALLS_PER_MINUTE together with all others; customers of live events come first. Started by "
+            "customer_sensor; the partition is only the day on which the questions are asked."
+        ),
+    )
+    def customer_lookups(context: dg.AssetExecutionContext, state: StateResource) -> dg.MaterializeResult:
+        with told_plainly():
+            started = time.perf_counter()
+            database = state.open()
+            look_ups = LookUps.of(database)
+            if look_ups is None:
+                context.log.info(OFF)
+                return dg.MaterializeResult(metadata={"ended": OFF}, check_results=[_judged(Asked(), None)])
+            if _is_first_of_day(context):
+                _prune(database)
+            asked, queue = look_ups.drain(), look_ups.counts()
+            return dg.MaterializeResult(
+                metadata={
+                    **_numbers(asked),
+                    **_queue_numbers(queue),
+                    "seconds": round(time.perf_counter() - started, 3),
+                },
+                check_results=[_judged(asked, queue)],
+            )
+
+    return customer_lookups
+
+
+def _is_first_of_day(context: dg.AssetExecutionContext) -> bool:
+    earlier = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[context.partition_key])
+    return not context.instance.fetch_materializations(earlier, limit=1).records
+
+
+def _prune(state: State) -> None:
+    """Forget states and details older than PROFILE_HISTORY_DAYS, once a day: it reads every customer's."""
+    before = time.time() - load(ProfileSettings).history_days * _DAY_SECONDS
+    LoyaltyHistory(state).prune(int(before * 1_000_000))
+    TransactionDetails(state).prune(int(before * 1000))
+
+
+def _numbers(asked: Asked) -> dict[str, Any]:
+    return {
+        "calls": asked.calls,
+        "found": asked.found,
+        "unknown_to_capillary": asked.unknown,
+        "merged": asked.merged,
+        "deleted": asked.deleted,
+        "transactions": asked.transactions,
+        "masked_values": asked.masked,
+        "unreadable_values": asked.unreadable,
+        "failed": asked.failed,
+        "failed_by_cause": counts("cause", asked.causes),
+        "given_up": asked.given_up,
+        "ended": asked.ended or "in time",
+    }
+
+
+def _queue_numbers(queue: LookupCounts) -> dict[str, Any]:
+    waited = 0.0 if queue.oldest_ms is None else time.time() - queue.oldest_ms / 1000
+    return {
+        "customers_waiting": queue.customers,
+        "transactions_waiting": queue.transactions,
+        "due_now": queue.due,
+        "failing": queue.failing,
+        "longest_wait_seconds": round(waited, 1),
+    }
+
+
+def _judged(asked: Asked, queue: LookupCounts | None) -> dg.AssetCheckResult:
+    late = False
+    if queue is not None and queue.oldest_ms is not None:
+        late = time.time() - queue.oldest_ms / 1000 > load(LookupSettings).fresh_hours * 3600
+    severity = dg.AssetCheckSeverity.ERROR if asked.refused else dg.AssetCheckSeverity.WARN
+    return result(
+        "look_ups_are_answered",
+        passed=not (asked.refused or asked.given_up or late),
+        severity=severity,
+        ended=asked.ended or "in time",
+        given_up=asked.given_up,
+        waiting_longer_than_fresh=late,
+    )

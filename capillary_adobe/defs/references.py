@@ -1,0 +1,139 @@
+"""Assets `stores` and `programs`, the schedule and the job that keep them fresh.
+
+Belongs here: the assets and their words. Does not belong here: what is fetched and learnt (`reference_data.py`).
+"""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.resources import LakeResource, StateResource
+from capillary_adobe.defs.shown import sample
+from capillary_adobe.reference_data import (
+    learn_programs,
+    not_set_up,
+    organisation_api,
+    refresh_programs,
+    refresh_stores,
+)
+from capillary_adobe.state import References
+from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
+
+GROUP = "reference"
+JOB = "read_references"
+# Before reconcile_yesterday, which takes its share of Capillary's quota, too.
+_AT = "30 2 * * *"
+
+
+def build_stores() -> dg.AssetsDefinition:
+    """The asset; without partitions, since it is as of now."""
+
+    @dg.asset(
+        name="stores",
+        deps=[RAW_EVENTS.name],
+        group_name=GROUP,
+        kinds={"http"},
+        owners=["team:data"],
+        code_version="1",
+        description=(
+            "The organisation's stores and tills as Capillary lists them, closed ones included. Events that have the number of "
+            "a till alone get its name, its store and the store's name from here. `refresh_references` reads them each night; "
+            "press Materialize to read them at once. Where Capillary does not list tills, those of recent events are asked "
+            "for one by one, 200 a run. Needs CAPILLARY_API_* and the right to read the resource Organization."
+        ),
+    )
+    def stores(lake: LakeResource, state: StateResource) -> dg.MaterializeResult:
+        with told_plainly():
+            missing = not_set_up()
+            if missing:
+                return dg.MaterializeResult(metadata={"problem": missing})
+            database = state.open()
+            found = refresh_stores(organisation_api(database), References(database), lake.open())
+            known = References(database)
+            return dg.MaterializeResult(
+                metadata={
+                    "stores_read": found.stores,
+                    "tills_read": found.tills,
+                    "tills_listed_by_capillary": found.tills_listed,
+                    "tills_left_for_the_next_run": found.tills_left,
+                    "stores_known": len(known.stores()),
+                    "tills_known": len(known.tills()),
+                }
+            )
+
+    return stores
+
+
+def build_programs() -> dg.AssetsDefinition:
+    """The asset; without partitions, since it is as of now."""
+
+    @dg.asset(
+        name="programs",
+        deps=[ENRICHED_EVENTS.name],
+        group_name=GROUP,
+        kinds={"http", "duckdb"},
+        owners=["team:data"],
+        code_version="1",
+        description=(
+            "The organisation's loyalty programs as Capillary lists them, and their tiers, which the events of the two latest "
+            "landing days name. Events and profiles that have numbers alone get the names from here. `refresh_references` "
+            "reads them each night; press Materialize to read them at once. Without CAPILLARY_API_* the events alone are read."
+        ),
+    )
+    def programs(lake: LakeResource, state: StateResource) -> dg.MaterializeResult:
+        with told_plainly():
+            database = state.open()
+            references = References(database)
+            learnt = learn_programs(references, lake.open())
+            missing = not_set_up()
+            read = None if missing else refresh_programs(organisation_api(database), references)
+            shown = [
+                {
+                    "program": one.id,
+                    "name": one.name,
+                    "default": one.is_default,
+                    "tiers": ", ".join(f"{tier.number} {tier.name}" for tier in one.tiers),
+                }
+                for one in references.programs()
+            ]
+            return dg.MaterializeResult(
+                metadata={
+                    "programs_read": read.programs if read is not None else 0,
+                    "names_learnt_from_events": learnt.programs + learnt.tiers,
+                    "programs": sample(shown),
+                    **({"problem": missing} if missing else {}),
+                }
+            )
+
+    return programs
+
+
+def build_reference_job() -> UnresolvedAssetJobDefinition:
+    """Both assets at once."""
+    return dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.groups(GROUP),
+        description="Read stores, tills, programs and tiers from Capillary; started by refresh_references. It only reads.",
+    )
+
+
+def build_reference_schedule() -> dg.ScheduleDefinition:
+    """The schedule that asks for the job each night."""
+
+    @dg.schedule(
+        name="refresh_references",
+        job_name=JOB,
+        cron_schedule=_AT,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            "Each night at 2:30 UTC, has stores, tills, programs and tiers read from Capillary. It skips while Capillary's API "
+            "is not set up."
+        ),
+    )
+    def refresh_references() -> dg.SkipReason | dg.RunRequest:
+        with told_plainly():
+            missing = not_set_up()
+        return dg.SkipReason(missing) if missing else dg.RunRequest()
+
+    return refresh_references

@@ -1,0 +1,105 @@
+"""Awaited look-ups: which micro-batches hold events back until a look-up is answered, and when they are asked for again.
+
+Belongs here: the note of a held micro-batch, and letting it go. Does not belong here: the look-ups themselves
+(`state.lookups`), asking for micro-batches (`microbatching.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from capillary_adobe.state.database import State, metadata, microbatches
+from capillary_adobe.state.lookups import Wanted, in_parts
+from capillary_adobe.state.microbatches import whole_day_id
+
+awaited = sa.Table(
+    "awaited_lookups",
+    metadata,
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("org_id", sa.BigInteger, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    # Whom it is about, for the erasure of a customer.
+    sa.Column("customer_id", sa.BigInteger, nullable=False),
+    sa.Column("answered", sa.Boolean, nullable=False),
+    # When the event goes with what is known.
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("awaited_lookups_by_key", awaited.c.kind, awaited.c.org_id, awaited.c.key)
+
+
+class Awaited:
+    """The register of what micro-batches wait for; `batch_id` is that of the register of micro-batches."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def note(self, day: str, batch_id: str | None, waits: Iterable[tuple[Wanted, int]]) -> None:
+        """Write down anew what a micro-batch waits for, each with the moment (epoch ms) at which it waits no longer.
+
+        Without a micro-batch it is the whole day, whose micro-batches then wait for nothing.
+        """
+        own = batch_id or whole_day_id(day)
+        replaced = awaited.c.batch_id == own
+        if batch_id is None:
+            of_day = sa.select(microbatches.c.batch_id).where(microbatches.c.day == day)
+            replaced = sa.or_(replaced, awaited.c.batch_id.in_(of_day))
+        until: dict[Wanted, int] = {}
+        for wanted, until_ms in waits:
+            until[wanted] = min(until_ms, until.get(wanted, until_ms))
+        with self._state.begin() as connection:
+            connection.execute(sa.delete(awaited).where(replaced))
+            for part in in_parts(sorted(until.items())):
+                rows = [
+                    {
+                        "batch_id": own,
+                        "kind": one.kind,
+                        "org_id": one.org_id,
+                        "key": one.key,
+                        "customer_id": one.customer_id,
+                        "answered": False,
+                        "until_ms": until_ms,
+                    }
+                    for one, until_ms in part
+                ]
+                connection.execute(self._state.insert(awaited).values(rows))
+
+    def answered(self, wanted: Sequence[Wanted], now_ms: int) -> None:
+        """Note answers, and let go what has waited for them."""
+        c = awaited.c
+        for part in in_parts(wanted):
+            keys = [(one.kind, one.org_id, one.key) for one in part]
+            with self._state.begin() as connection:
+                mine = sa.tuple_(c.kind, c.org_id, c.key).in_(keys)
+                connection.execute(sa.update(awaited).where(mine).values(answered=True))
+        self.let_go(now_ms)
+
+    def let_go(self, now_ms: int) -> None:
+        """Have those micro-batches asked for again of whose look-ups half are answered.
+
+        Halves, and not each answer: so a large micro-batch is made a dozen times at most while its answers come in.
+        """
+        m, c = microbatches.c, awaited.c
+        waiting = sa.select(m.batch_id).where(m.done_ms.is_(None), m.not_before_ms > now_ms)
+        ready = (
+            sa.select(c.batch_id)
+            .where(c.batch_id.in_(waiting))
+            .group_by(c.batch_id)
+            .having(sa.func.count().filter(c.answered.is_(True)) * 2 >= sa.func.count())
+        )
+        with self._state.begin() as connection:
+            connection.execute(
+                sa.update(microbatches)
+                .where(m.batch_id.in_(ready), m.not_before_ms > now_ms)
+                .values(not_before_ms=now_ms)
+            )
+
+    def until(self, day: str, batch_id: str | None) -> int | None:
+        """When the first event of a micro-batch, or of the whole day, goes with what is known; None if nothing is awaited."""
+        own = batch_id or whole_day_id(day)
+        query = sa.select(sa.func.min(awaited.c.until_ms)).where(awaited.c.batch_id == own)
+        with self._state.read() as connection:
+            return connection.scalar(query)

@@ -1,0 +1,200 @@
+"""Look-ups: what is to be asked of Capillary, when, and how often it was asked in vain.
+
+Belongs here: the queue that every run shares, and leases, so that no two runs ask for the same. Does not belong here:
+asking (`looking_up.py`), and what was answered (`state.customers`, `state.transaction_details`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, Literal, NamedTuple, TypeVar, cast
+
+import sqlalchemy as sa
+
+from capillary_adobe.profiles.document import CustomerKey
+from capillary_adobe.state.database import State, metadata
+
+LookupKind = Literal["customer", "transaction"]
+_Item = TypeVar("_Item")
+
+LIVE: Final = 0
+HISTORY: Final = 1
+"""How urgent a look-up is: those for live events come first."""
+
+FIRST_PAUSE_MS: Final = 30_000
+LONGEST_PAUSE_MS: Final = 3_600_000
+_AT_ONCE = 500
+
+lookups = sa.Table(
+    "lookups",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("org_id", sa.BigInteger, primary_key=True),
+    # The customer's id, or the type and the id of a transaction.
+    sa.Column("key", sa.Text, primary_key=True),
+    # Whom it is about, for the erasure of a customer.
+    sa.Column("customer_id", sa.BigInteger, nullable=False),
+    sa.Column("urgency", sa.SmallInteger, nullable=False),
+    sa.Column("wanted_ms", sa.BigInteger, nullable=False),
+    # Not before this moment: a pause after a failure, or the lease of the run that is asking.
+    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("lookups_due", lookups.c.urgency, lookups.c.due_ms)
+
+
+class Wanted(NamedTuple):
+    """A look-up by what it is about; `key` is the customer's id, or `<type>:<id>` of a transaction."""
+
+    kind: LookupKind
+    org_id: int
+    key: str
+    customer_id: int
+
+    @property
+    def customer(self) -> CustomerKey:
+        """Whom it is about."""
+        return CustomerKey(self.org_id, self.customer_id)
+
+    @classmethod
+    def of_customer(cls, key: CustomerKey) -> Wanted:
+        """The look-up of a customer."""
+        return cls("customer", key.org_id, str(key.customer_id), key.customer_id)
+
+    @classmethod
+    def of_transaction(cls, customer: CustomerKey, transaction_id: str, kind: str) -> Wanted:
+        """The look-up of a transaction of the type `kind`, as Capillary spells types."""
+        return cls("transaction", customer.org_id, f"{kind}:{transaction_id}", customer.customer_id)
+
+
+class Lookup(NamedTuple):
+    """A look-up that this run has to make, and how often it was made in vain."""
+
+    wanted: Wanted
+    attempts: int
+
+
+class LookupCounts(NamedTuple):
+    """How the queue stands; `due` may be asked now, `oldest_ms` tells since when the oldest has been wanted."""
+
+    customers: int
+    transactions: int
+    due: int
+    failing: int
+    oldest_ms: int | None
+
+    @property
+    def waiting(self) -> int:
+        """All of them."""
+        return self.customers + self.transactions
+
+
+class LookupQueue:
+    """The queue; several runs may use it at once."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def want(self, wanted: Iterable[Wanted], urgency: int, now_ms: int) -> None:
+        """Put look-ups in; one that is there already stays as it is, but for its urgency, which can only rise."""
+        for part in in_parts(sorted(set(wanted))):
+            rows = [
+                {**one._asdict(), "urgency": urgency, "wanted_ms": now_ms, "due_ms": now_ms, "attempts": 0}
+                for one in part
+            ]
+            statement = self._state.insert(lookups).values(rows)
+            statement = statement.on_conflict_do_update(
+                index_elements=["kind", "org_id", "key"],
+                set_={"urgency": statement.excluded.urgency},
+                where=lookups.c.urgency > statement.excluded.urgency,
+            )
+            with self._state.begin() as connection:
+                connection.execute(statement)
+
+    def take(
+        self, limit: int, now_ms: int, lease_ms: int, only: Collection[Wanted] | None = None, urgency: int = HISTORY
+    ) -> list[Lookup]:
+        """Up to `limit` look-ups that are due, the urgent and oldest first, for this run alone until the lease ends.
+
+        Whoever takes them tells what came of each (`done`, `put_back`); of a run that died they come back by themselves.
+        `only` restricts them to some hundred, `urgency` to those at least as urgent.
+        """
+        c = lookups.c
+        query = sa.select(lookups).where(c.due_ms <= now_ms, c.urgency <= urgency)
+        if only is not None:
+            chosen = sorted(only)[:_AT_ONCE]
+            query = query.where(
+                sa.tuple_(c.kind, c.org_id, c.key).in_([(one.kind, one.org_id, one.key) for one in chosen])
+            )
+        query = query.order_by(c.urgency, c.due_ms).limit(limit).with_for_update(skip_locked=True)
+        with self._state.begin() as connection:
+            found = [
+                Lookup(Wanted(cast(LookupKind, row.kind), row.org_id, row.key, row.customer_id), row.attempts)
+                for row in connection.execute(query)
+            ]
+            self._move(connection, [one.wanted for one in found], now_ms + lease_ms)
+        return found
+
+    def done(self, answered: Sequence[Wanted]) -> None:
+        """Take out what has been answered, or will never be."""
+        for part in in_parts(answered):
+            with self._state.begin() as connection:
+                connection.execute(sa.delete(lookups).where(_is_any_of(part)))
+
+    def put_back(self, unanswered: Sequence[Lookup], now_ms: int, *, failed: bool) -> None:
+        """Give back what has not been answered: after a failure for a pause that doubles, else at once."""
+        by_attempts: dict[int, list[Wanted]] = {}
+        for one in unanswered:
+            by_attempts.setdefault(one.attempts, []).append(one.wanted)
+        with self._state.begin() as connection:
+            for attempts, wanted in by_attempts.items():
+                due_ms = now_ms + pause_ms(attempts + 1) if failed else now_ms
+                self._move(connection, wanted, due_ms, attempts + failed)
+
+    def counts(self, now_ms: int) -> LookupCounts:
+        """How the queue stands."""
+        c = lookups.c
+        query = sa.select(
+            sa.func.count().filter(c.kind == "customer"),
+            sa.func.count().filter(c.kind == "transaction"),
+            sa.func.count().filter(c.due_ms <= now_ms),
+            sa.func.count().filter(c.attempts > 0),
+            sa.func.min(c.wanted_ms),
+        )
+        with self._state.read() as connection:
+            return LookupCounts(*connection.execute(query).one())
+
+    def any_due(self, now_ms: int) -> bool:
+        """Whether there is anything to ask now."""
+        with self._state.read() as connection:
+            return (
+                connection.execute(sa.select(lookups.c.key).where(lookups.c.due_ms <= now_ms).limit(1)).first()
+                is not None
+            )
+
+    def _move(
+        self, connection: sa.Connection, wanted: Sequence[Wanted], due_ms: int, attempts: int | None = None
+    ) -> None:
+        values = {"due_ms": due_ms} | ({} if attempts is None else {"attempts": attempts})
+        for part in in_parts(wanted):
+            connection.execute(sa.update(lookups).where(_is_any_of(part)).values(values))
+
+
+def pause_ms(attempts: int) -> int:
+    """How long a look-up rests after so many failures."""
+    # The exponent is bounded: an outage of weeks would make it a number without end.
+    return min(FIRST_PAUSE_MS * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_MS)
+
+
+def _is_any_of(wanted: Sequence[Wanted]) -> sa.ColumnElement[bool]:
+    c = lookups.c
+    return sa.tuple_(c.kind, c.org_id, c.key).in_([(one.kind, one.org_id, one.key) for one in wanted])
+
+
+def in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Some hundred at a time: a statement has a bounded number of parameters, and a short transaction lets others in."""
+    remaining = iter(items)
+    while part := list(islice(remaining, _AT_ONCE)):
+        yield part
