@@ -6,7 +6,7 @@ Belongs here: everything that touches the `deltalake` library. Does not belong h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -34,7 +34,7 @@ CHECKPOINT_COMMITS = 25
 FILES_A_DAY = 40
 # Keys in one delete predicate: the parser's recursion and the statement stay small.
 KEYS_PER_PREDICATE = 500
-_DELETE_ATTEMPTS = 50
+COMMIT_ATTEMPTS = 50
 _MARK = "capillaryAdobeWrite"
 
 
@@ -141,8 +141,8 @@ class Lake:
         """
         return isinstance(error, CommitFailedError) and self._place.holds_commit(table.name, before, mark)
 
-    def remove_events(self, table: Table, part: Slice, event_keys: Iterable[str]) -> None:
-        """Remove the rows that other micro-batches of the day wrote for these events.
+    def remove_events(self, table: Table, part: Slice, event_keys: Iterable[str], column: str = "event_key") -> None:
+        """Remove the rows that other micro-batches of the day wrote for these events, by the column that holds the keys.
 
         Raises:
             LakeError: the table cannot be written.
@@ -150,16 +150,16 @@ class Lake:
         keys = sorted(event_keys)
         for start in range(0, len(keys), KEYS_PER_PREDICATE):
             listed = ", ".join(f"'{key}'" for key in keys[start : start + KEYS_PER_PREDICATE])
-            others = f"day = '{part.day}' AND batch_id != '{part.batch_id}' AND event_key IN ({listed})"
+            others = f"day = '{part.day}' AND batch_id != '{part.batch_id}' AND {column} IN ({listed})"
             self._delete(table, others)
 
     def _delete(self, table: Table, predicate: str) -> None:
-        for attempt in range(1, _DELETE_ATTEMPTS + 1):
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
             try:
                 self._open_or_create(table).delete(predicate, self._writer[table.name])
             except CommitFailedError as error:
                 # Unlike a replacement, a removal fails when another day is written meanwhile; it is soon repeated.
-                if attempt == _DELETE_ATTEMPTS:
+                if attempt == COMMIT_ATTEMPTS:
                     raise self._unusable(table, error) from error
             except (DeltaError, OSError) as error:
                 raise self._unusable(table, error) from error
@@ -190,16 +190,8 @@ class Lake:
     def _rows_of(self, table: Table, path: str, size: int, day: str, wanted: set[str]) -> Iterator[pa.Table]:
         with self._place.file(table.name, path, size) as file:
             stored = [name for name in file.names if name in wanted]
-            # Files that a removal has rewritten hold their texts as views, which no filter takes.
-            declared = pa.schema([table.schema.field(name) for name in [*stored, "day"]])
-            later = [field for field in table.schema if field.name in wanted and field.name not in {*stored, "day"}]
             for batch in file.batches(stored):
-                of_day = pa.array([day] * batch.num_rows, pa.string())
-                rows = pa.Table.from_batches([batch]).append_column("day", of_day).cast(declared)
-                for field in later:
-                    # The file is of a version that did not have the column yet.
-                    rows = rows.append_column(field, pa.nulls(batch.num_rows, field.type))
-                yield rows
+                yield as_declared(table, batch, day, wanted)
 
     def table(self, table: Table, part: Slice, columns: list[str]) -> pa.Table:
         """Read rows that are known to be few, or few columns of many."""
@@ -348,6 +340,20 @@ def _create(table: Table, folder: Path) -> None:
             "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
         },
     )
+
+
+def as_declared(table: Table, batch: pa.RecordBatch, day: str, wanted: Collection[str]) -> pa.Table:
+    """Rows as they are stored, with their day, of the declared types."""
+    stored = batch.schema.names
+    # Files that a removal has rewritten hold their texts as views, which no filter takes.
+    declared = pa.schema([table.schema.field(name) for name in [*stored, "day"]])
+    of_day = pa.array([day] * batch.num_rows, pa.string())
+    rows = pa.Table.from_batches([batch]).append_column("day", of_day).cast(declared)
+    for field in table.schema:
+        if field.name in wanted and field.name not in {*stored, "day"}:
+            # The file is of a version that did not have the column yet.
+            rows = rows.append_column(field, pa.nulls(batch.num_rows, field.type))
+    return rows
 
 
 def _files_of_day(delta: DeltaTable, day: str) -> pa.Table:

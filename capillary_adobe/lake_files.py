@@ -99,6 +99,22 @@ class LakeFile:
                 self.ranged.fetch_ahead(self._spans(number, columns))
             yield from self.parquet.iter_batches(size, row_groups=[number], columns=columns)
 
+    def matching(
+        self, looked_at: list[str], wanted: Callable[[pa.RecordBatch], pa.BooleanArray]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows for which `wanted` says so of some columns; the others are read of row groups that have such rows."""
+        size = self._rows_at_once()
+        for number in range(self.parquet.metadata.num_row_groups):
+            if self.ranged is not None:
+                self.ranged.fetch_ahead(self._spans(number, looked_at))
+            masks = [wanted(rows) for rows in self.parquet.iter_batches(size, row_groups=[number], columns=looked_at)]
+            if not any(mask.true_count for mask in masks):
+                continue
+            if self.ranged is not None:
+                self.ranged.fetch_ahead(self._spans(number, self.names))
+            whole = self.parquet.iter_batches(size, row_groups=[number])
+            yield from (rows.filter(mask) for rows, mask in zip(whole, masks, strict=True))
+
     def _rows_at_once(self) -> int:
         """As many rows as `BYTES_AT_ONCE` holds, by the largest row group of the file."""
         metadata = self.parquet.metadata

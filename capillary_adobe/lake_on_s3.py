@@ -177,6 +177,48 @@ class S3Place:
             "materialize its days from raw_events on."
         )
 
+    def days(self, name: str) -> list[str]:
+        """Every day of a table that has files.
+
+        Raises:
+            LakeError: the bucket cannot be listed.
+        """
+        above = f"{self.address.key(name)}/day="
+        where = {"Bucket": self.address.bucket, "Prefix": above, "Delimiter": "/"}
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(**where)
+            folders = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+        except (BotoCoreError, ClientError, HTTPError) as error:
+            raise self.failure(name, error) from error
+        return sorted(folder.removeprefix(above).rstrip("/") for folder in folders)
+
+    def written(self, name: str, day: str) -> dict[str, float]:
+        """Every file that lies in a day of a table.
+
+        Raises:
+            LakeError: the bucket cannot be listed.
+        """
+        above = self.address.key(f"{name}/")
+        where = {"Bucket": self.address.bucket, "Prefix": f"{above}day={day}/"}
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(**where)
+            listed = [found for page in pages for found in page.get("Contents", [])]
+        except (BotoCoreError, ClientError, HTTPError) as error:
+            raise self.failure(name, error) from error
+        return {found["Key"].removeprefix(above): found["LastModified"].timestamp() for found in listed}
+
+    def remove(self, name: str, paths: list[str]) -> None:
+        """Remove files of a table. One by one: not every store takes a list, and there are few.
+
+        Raises:
+            LakeError: one cannot be removed.
+        """
+        for path in paths:
+            try:
+                self._client.delete_object(Bucket=self.address.bucket, Key=self.address.key(f"{name}/{path}"))
+            except (BotoCoreError, ClientError, HTTPError) as error:
+                raise self.failure(name, error) from error
+
     def holds_commit(self, name: str, after: int, mark: str) -> bool:
         """Whether one of the commits behind a version carries a mark.
 

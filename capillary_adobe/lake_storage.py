@@ -66,6 +66,30 @@ class LakePlace(Protocol):
         """
         ...
 
+    def days(self, name: str) -> list[str]:
+        """Every day of a table that has files, whether or not a current row is in them.
+
+        Raises:
+            LakeError, OSError: the place cannot be listed.
+        """
+        ...
+
+    def written(self, name: str, day: str) -> dict[str, float]:
+        """Every file that lies in a day of a table, those of no version too: its path and when it was written, epoch s.
+
+        Raises:
+            LakeError, OSError: the place cannot be listed.
+        """
+        ...
+
+    def remove(self, name: str, paths: list[str]) -> None:
+        """Remove files of a table for good; one that is gone already is no error.
+
+        Raises:
+            LakeError, OSError: one cannot be removed.
+        """
+        ...
+
     def holds_commit(self, name: str, after: int, mark: str) -> bool:
         """Whether one of the commits behind a version carries a mark, which only a store far away leaves in doubt."""
         ...
@@ -127,6 +151,21 @@ class LocalPlace:
     def file(self, name: str, path: str, size: int) -> AbstractContextManager[LakeFile]:  # noqa: ARG002 - S3 needs the size
         """A file of a table."""
         return lake_file(f"{self.uri(name)}/{path}")
+
+    def days(self, name: str) -> list[str]:
+        """Every day of a table that has files."""
+        return sorted(path.name.removeprefix("day=") for path in Path(self.uri(name)).glob("day=*"))
+
+    def written(self, name: str, day: str) -> dict[str, float]:
+        """Every file that lies in a day of a table."""
+        table = Path(self.uri(name))
+        found = (path for path in (table / f"day={day}").rglob("*") if path.is_file())
+        return {str(path.relative_to(table)): path.stat().st_mtime for path in found}
+
+    def remove(self, name: str, paths: list[str]) -> None:
+        """Remove files of a table for good."""
+        for path in paths:
+            (Path(self.uri(name)) / path).unlink(missing_ok=True)
 
     def holds_commit(self, name: str, after: int, mark: str) -> bool:  # noqa: ARG002 - the answer is always the same
         """Never in doubt: the answer of a disk is not lost."""

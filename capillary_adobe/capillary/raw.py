@@ -21,9 +21,29 @@ from capillary_adobe.capillary.sorting import Candidate, Origin, Sorting
 from capillary_adobe.lake import ROWS_PER_GROUP, Lake, Slice
 from capillary_adobe.lake_files import BYTES_AT_ONCE
 from capillary_adobe.landing import LandingStore, Record, read_landed
-from capillary_adobe.settings import CapillarySettings, Thresholds
+from capillary_adobe.profiles.document import CustomerKey
+from capillary_adobe.profiles.erasure import (
+    ERASED_TEXT,
+    as_kept,
+    customers_in,
+    is_of,
+    named_in_text,
+    redacted,
+    tells_deletion,
+)
+from capillary_adobe.settings import CapillarySettings, ErasureSettings, Thresholds, load
 from capillary_adobe.spool import Spool
-from capillary_adobe.state import WHOLE_DAY, Claims, LandedObjects, Place, ReadObject, State, StateError, Verdict
+from capillary_adobe.state import (
+    WHOLE_DAY,
+    Claims,
+    Erasures,
+    LandedObjects,
+    Place,
+    ReadObject,
+    State,
+    StateError,
+    Verdict,
+)
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, SET_ASIDE
 
 TEXT_LIMIT = 2**20
@@ -63,6 +83,8 @@ class RawStage:
         self._store = store
         self._lake = lake
         self._claims = Claims(state)
+        self._erasures = Erasures(state)
+        self._label = load(ErasureSettings).label
         self._ledger = LandedObjects(state)
         self._max_age_ms = thresholds.max_event_age_hours * 3_600_000
         self._sorting = Sorting(settings, mapped, (catalogue or shipped_catalogue()).find)
@@ -88,7 +110,8 @@ class RawStage:
 
         Nothing is noted as read before every row is in the lake, so a run that dies is repeated as a whole.
         """
-        run = _Run(part, counts=RawCounts(objects=len(taken)))
+        # Asked for within the lock: the job that erases waits for it, and finds what this run did not know yet.
+        run = _Run(part, RawCounts(objects=len(taken)), self._erasures if self._erasures.any() else None)
         lines: dict[int, int] = {}
         with Spool(QUARANTINE) as run.quarantine, Spool(SET_ASIDE) as run.aside:
             self._lake.replace(RAW_EVENTS, part, self._raw_rows(run, taken, lines, progress))
@@ -160,7 +183,13 @@ class RawStage:
             if gave_way is not None:
                 run.counts.replaced_keys.add(candidate.event_key)
             self._count(run.counts, candidate)
-        return raw_batch(run.part, first)
+        return raw_batch(run.part, run.without_erased([self._bare(one) for one in first]))
+
+    def _bare(self, event: Candidate) -> Candidate:
+        """The event, or, where it says that its customer was deleted, no more than that of it."""
+        if not tells_deletion(event.event_name, event.data, self._label):
+            return event
+        return event._replace(data=redacted(event.event_name, event.data))
 
     def _count(self, counts: RawCounts, candidate: Candidate) -> None:
         counts.raw += 1
@@ -193,12 +222,38 @@ class _Run:
 
     part: Slice
     counts: RawCounts
+    erasures: Erasures | None
+    """Who is deleted, if anybody is: what has landed still tells of them."""
     quarantine: Spool = field(init=False)
     aside: Spool = field(init=False)
 
     @property
     def _batch_id(self) -> str:
         return self.part.batch_id or WHOLE_DAY
+
+    def without_erased(self, events: list[Candidate]) -> list[Candidate]:
+        """The events, without what is personal of customers who are deleted."""
+        if self.erasures is None:
+            return events
+        named = {
+            CustomerKey(one.org_id, known)
+            for one in events
+            for known in (int(one.customer_id), *customers_in(one.data))
+        }
+        erased = self.erasures.among(named)
+        if not erased:
+            return events
+        return [
+            one._replace(data=as_kept(one.event_name, one.org_id, int(one.customer_id), one.data, erased))
+            for one in events
+        ]
+
+    def _may_be_kept(self, text: str) -> str:
+        """The text of a refused line, unless it names a customer who is deleted."""
+        if self.erasures is None:
+            return text
+        named = {known for _, known in named_in_text(text)}
+        return ERASED_TEXT if named and is_of(text, self.erasures.with_ids(named)) else text
 
     def refuse(self, taken: ReadObject, record: Record, refused: NotAnEvent, name: str | None) -> None:
         self.counts.quarantined[refused.code] += 1
@@ -217,7 +272,7 @@ class _Run:
                 "event_name": refused.event_name or name,
                 "event_key": None,
                 "event_id": told_event_id(record),
-                "text": record.text[:TEXT_LIMIT].decode("utf-8", "replace"),
+                "text": self._may_be_kept(record.text[:TEXT_LIMIT].decode("utf-8", "replace")),
             }
         )
 

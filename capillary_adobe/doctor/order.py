@@ -13,10 +13,14 @@ from pydantic import SecretStr
 from capillary_adobe.doctor import installation, storage
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.aep_objects import AepObjects
-from capillary_adobe.doctor.capillary_api import capillary_api, webhook
+from capillary_adobe.doctor.capillary_api import capillary_api, rights, webhook
+from capillary_adobe.doctor.erasure import erasure
 from capillary_adobe.doctor.findings import LOCAL_SECONDS, Check, Finding, examine
 from capillary_adobe.doctor.receiver import receiver
 from capillary_adobe.settings import every_class, given
+
+# Up to four calls, one after another.
+_RIGHTS_SECONDS = 10.0
 
 
 def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
@@ -32,10 +36,12 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         Check("lake", storage.lake),
         Check("disk", storage.disk),
         Check("state", storage.state),
+        Check("erasure", erasure),
         *more,
         *asked.checks(),
         *AepObjects(asked).checks(),
         Check("capillary api", capillary_api, outside=True),
+        Check("look-ups", rights, outside=True, seconds=_RIGHTS_SECONDS),
         Check("webhook", webhook, outside=True),
     ]
 

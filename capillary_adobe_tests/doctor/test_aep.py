@@ -83,6 +83,15 @@ def test_namespaces_that_do_not_exist(look: Examine, aep: RunningEmulator) -> No
         assert f"fail: The sandbox has no active namespace {code}. Run `capillary-adobe setup`." in said
 
 
+def test_namespaces_of_the_identities_in_use(look: Examine, aep: RunningEmulator) -> None:
+    hashed = {"IDENTITY_EMAIL": "sha256", "IDENTITY_PHONE": "sha256"}
+    assert told(look(**aep.environment, **hashed), "identity namespaces").startswith("ok")
+    asked = {"IDENTITY_CARD": "plain", "IDENTITY_EMAIL": "sha256", "IDENTITY_EMAIL_SHA256_NAMESPACE": "Email_Hash"}
+    said = told(look(**aep.environment, **asked), "identity namespaces")
+    for code in ("capillaryCardNumber", "Email_Hash"):
+        assert f"fail: The sandbox has no active namespace {code}." in said
+
+
 def test_objects_that_do_not_exist(look: Examine, aep: RunningEmulator) -> None:
     wrong = {
         "ADOBE_EVENTS_SCHEMA_ID": "https://ns.adobe.com/demo/schemas/0000",
