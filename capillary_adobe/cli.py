@@ -19,9 +19,11 @@ import click
 from capillary_adobe.cli_delivery import deliver, replay
 from capillary_adobe.cli_doctor import doctor
 from capillary_adobe.cli_emulate_capillary import emulate_capillary
+from capillary_adobe.cli_erasure import erasure
 from capillary_adobe.cli_mapping import mapping
 from capillary_adobe.cli_options import PORT, base_url, demand_folder, demand_port, export
 from capillary_adobe.cli_options import day as day_option
+from capillary_adobe.cli_profiles import profiles
 from capillary_adobe.cli_receive import receive
 from capillary_adobe.cli_reconcile import reconcile
 from capillary_adobe.cli_setup import setup
@@ -40,6 +42,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
     from capillary_adobe.adobe import DeliveryError
     from capillary_adobe.capillary.api.client import CapillaryApiError
     from capillary_adobe.demo.surroundings import DemoError
+    from capillary_adobe.erasure_orders import ErasureError
     from capillary_adobe.lake import LakeError
     from capillary_adobe.landing import LandingError
     from capillary_adobe.landing.receiver.failure import ReceiverError
@@ -59,6 +62,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
         ReceiverError,
         CapillaryApiError,
         ReconcileError,
+        ErasureError,
     )
 
 
@@ -86,7 +90,9 @@ main.add_command(deliver)
 main.add_command(replay)
 main.add_command(doctor)
 main.add_command(emulate_capillary)
+main.add_command(erasure)
 main.add_command(mapping)
+main.add_command(profiles)
 main.add_command(receive)
 main.add_command(reconcile)
 main.add_command(setup)
@@ -136,6 +142,13 @@ main.add_command(subscribe)
     default=0,
     show_default=True,
     help="How long a changed schema may go unnoticed; with Adobe up to 900.",
+)
+@click.option(
+    "--profile-reorder-seconds",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="How far profiles that follow one another may change places; Adobe promises no order.",
 )
 @click.option(
     "--batch-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="How long a batch is ingested."

@@ -176,13 +176,15 @@ INGESTION_STATUS = Table(
         _EVENT_KEY,
         Column("id", _TEXT, "XDM `_id` of the entity"),
         Column("kind", _TEXT, "`events` or `profiles`"),
-        Column("status", _TEXT, "`accepted`, `rejected`, `failed` or `pending`"),
+        Column("status", _TEXT, "`accepted`, `rejected`, `failed` or `pending`; of a profile also `superseded`"),
         Column("code", _COUNT, "HTTP status or AEP's status of the message", required=False),
         Column("detail", _TEXT, "AEP's words, or why the entity is still pending", required=False),
         Column("request_id", _TEXT, "Request, file of a batch or verdict that brought it there", required=False),
         Column("aep_id", _TEXT, "Id of the receipt or of the batch at AEP", required=False),
         Column("attempts", _COUNT, "Requests and files that carried it so far"),
-        _LANDED,
+        Column(
+            "landed_ms", _MOMENT, "When the object landed, epoch ms; of a profile the source time of its newest value"
+        ),
         Column(
             "answered_ms", _MOMENT, "When AEP answered, epoch ms; without an answer, when it was sent", required=False
         ),
@@ -197,7 +199,9 @@ QUARANTINE = Table(
         _DAY,
         _BATCH,
         _LANE,
-        Column("stage", _TEXT, "`raw` for a line, `xdm` for an entity, `aep` for an entity that AEP refused"),
+        Column(
+            "stage", _TEXT, "`raw` for a line, `xdm` for an entity, `profile` for a profile, `aep` for what AEP refused"
+        ),
         Column("code", _TEXT, "Reason code; docs/troubleshooting.md has the cure of each"),
         Column("detail", _TEXT, "Plain words, without values"),
         Column("pointer", _TEXT, "Place within the record, a JSON pointer", required=False),

@@ -13,18 +13,31 @@ import dagster as dg
 
 from capillary_adobe.defs.assets import (
     build_aep_verdict,
+    build_customer_lookups,
+    build_customers,
     build_enriched_events,
     build_ingestion_status,
     build_quarantine,
     build_raw_events,
     build_xdm_events,
+    build_xdm_profiles,
     landing_spec,
 )
 from capillary_adobe.defs.assets.aep_verdict import GROUP
+from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
+from capillary_adobe.defs.customer_sensor import REFRESH_JOB, build_customer_sensor
 from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
 from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
+from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_job, build_erasure_schedule
 from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.defs.reconcile_schedule import build_reconcile_schedule
+from capillary_adobe.defs.references import (
+    build_programs,
+    build_reference_job,
+    build_reference_schedule,
+    build_stores,
+)
+from capillary_adobe.defs.resend_job import build_resend_job
 from capillary_adobe.defs.resources import default_resources
 from capillary_adobe.defs.schema_sensor import build_schema_sensor
 from capillary_adobe.defs.schema_watch import GROUP as SCHEMA_GROUP
@@ -41,6 +54,7 @@ SCHEMA_JOB = "revalidate_sample"
 REPLAY_JOB = "replay_cause"
 SETUP_JOB = "adobe_setup"
 RECONCILE_JOB = "reconcile_day"
+REFRESHED = (LOOKUPS, "xdm_profiles", "ingestion_status")
 REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
 
@@ -51,8 +65,10 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         build(partitions)
         for build in (
             build_raw_events,
+            build_customers,
             build_enriched_events,
             build_xdm_events,
+            build_xdm_profiles,
             build_ingestion_status,
             build_quarantine,
         )
@@ -80,6 +96,14 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             "`ops.ingestion_status.config.reopen_cause` to the cause as the asset `quarantine` shows it."
         ),
     )
+    refresh = dg.define_asset_job(
+        REFRESH_JOB,
+        selection=dg.AssetSelection.assets(*REFRESHED),
+        description=(
+            "Look customers up at Capillary and send the profiles that changed, by whatever; started by customer_sensor for "
+            "today's partition."
+        ),
+    )
     environment = dg.define_asset_job(
         SETUP_JOB,
         selection=dg.AssetSelection.groups(ENVIRONMENT_GROUP),
@@ -101,13 +125,38 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             landing_spec(),
             build_capillary_delivery_log(partitions),
             *road,
+            build_customer_lookups(partitions),
             build_aep_verdict(),
             build_schema_conformance(),
             build_adobe_environment(),
+            build_stores(),
+            build_programs(),
+            build_erased_customers(),
         ],
-        jobs=[job, verdict, revalidate, replay, build_stage_job(), environment, reconciliation],
-        schedules=[build_reconcile_schedule(RECONCILE_JOB, partitions)],
-        sensors=[build_landing_sensor(JOB), build_verdict_sensor(VERDICT_JOB), build_schema_sensor(SCHEMA_JOB)],
+        jobs=[
+            build_reference_job(),
+            job,
+            verdict,
+            revalidate,
+            replay,
+            refresh,
+            build_stage_job(),
+            build_resend_job(),
+            environment,
+            reconciliation,
+            build_erasure_job(),
+        ],
+        schedules=[
+            build_reference_schedule(),
+            build_reconcile_schedule(RECONCILE_JOB, partitions),
+            build_erasure_schedule(),
+        ],
+        sensors=[
+            build_landing_sensor(JOB),
+            build_verdict_sensor(VERDICT_JOB),
+            build_schema_sensor(SCHEMA_JOB),
+            build_customer_sensor(),
+        ],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.
         executor=dg.in_process_executor,

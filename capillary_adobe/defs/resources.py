@@ -16,13 +16,22 @@ from capillary_adobe.adobe import Delivery
 from capillary_adobe.adobe.batch_lane import BatchLane
 from capillary_adobe.adobe.catalog import Catalog
 from capillary_adobe.adobe.platform import Platform
+from capillary_adobe.adobe.profile_delivery import ProfileDelivery
 from capillary_adobe.adobe.schema_registry import SchemaRegistry
 from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.adobe.verdict import VerdictReader
+from capillary_adobe.adobe.verdict_owners import ProfileOwner
 from capillary_adobe.lake import Lake
 from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
 from capillary_adobe.object_store import ObjectStoreError, is_s3, s3_client
-from capillary_adobe.settings import AdobeSettings, S3Settings, StorageSettings, VerdictSettings, load
+from capillary_adobe.settings import (
+    AdobeSettings,
+    ProfileSettings,
+    S3Settings,
+    StorageSettings,
+    VerdictSettings,
+    load,
+)
 from capillary_adobe.state import State
 
 _SHORT_TIMEOUT_SECONDS = 10.0
@@ -108,6 +117,11 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
         """Delivery to the events dataset."""
         return Delivery(self._patient(settings, self.batch_wait_seconds), state, shared_token(settings))
 
+    def profile_delivery(self, settings: AdobeSettings, state: State) -> ProfileDelivery:
+        """Delivery to the profiles dataset."""
+        spacing = load(ProfileSettings).spacing_seconds
+        return ProfileDelivery(settings, state, shared_token(settings), spacing_seconds=spacing)
+
     def batch_lane(self, settings: AdobeSettings, state: State, wait_seconds: float) -> BatchLane:
         """The batch lane, waiting no longer than this for a verdict."""
         return BatchLane(self._patient(settings, wait_seconds), state, Platform(settings, shared_token(settings)))
@@ -115,10 +129,14 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
     def _patient(self, settings: AdobeSettings, wait_seconds: float | None) -> AdobeSettings:
         return settings if wait_seconds is None else settings.model_copy(update={"batch_wait_seconds": wait_seconds})
 
-    def verdict_reader(self, settings: AdobeSettings, state: State) -> VerdictReader:
-        """The reader of AEP's failed batches."""
-        platform = Platform(settings, shared_token(settings))
-        return VerdictReader(settings.events_dataset_id, load(VerdictSettings).days, state, platform)
+    def verdict_readers(self, settings: AdobeSettings, state: State) -> list[VerdictReader]:
+        """The readers of AEP's failed batches, one for each dataset."""
+        platform, days = Platform(settings, shared_token(settings)), load(VerdictSettings).days
+        readers = [VerdictReader(settings.events_dataset_id, days, state, platform)]
+        if settings.profiles_dataset_id is not None:
+            owner = ProfileOwner(state, days)
+            readers.append(VerdictReader(settings.profiles_dataset_id, days, state, platform, owner=owner))
+        return readers
 
     def schema_registry(self, settings: AdobeSettings) -> SchemaRegistry:
         """AEP's Schema Registry, asked with little patience: whoever asks can do without the answer."""

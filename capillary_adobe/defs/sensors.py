@@ -9,19 +9,28 @@ import time
 import dagster as dg
 
 from capillary_adobe.adobe.delivery import INLET
-from capillary_adobe.adobe.pacing import not_answering
+from capillary_adobe.defs.assets.customers import NAME as CUSTOMERS
 from capillary_adobe.defs.assets.landing import LANDING
+from capillary_adobe.defs.customer_sensor import REFRESH_JOB
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import LandingResource, StateResource
 from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
 from capillary_adobe.landing.store import LANE_FOLDERS
 from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
+from capillary_adobe.pacing import not_answering
 from capillary_adobe.settings import HistorySettings, LandingSettings, Lane, load
 from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches, Paces, PaceView
-from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
+from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, XDM_PROFILES
 
-_STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
+_STEPS = (
+    RAW_EVENTS.name,
+    CUSTOMERS,
+    ENRICHED_EVENTS.name,
+    XDM_EVENTS.name,
+    XDM_PROFILES.name,
+    INGESTION_STATUS.name,
+)
 
 
 # Longer than the longest pause of a micro-batch that has failed.
@@ -100,7 +109,7 @@ def outage_words(view: PaceView | None, now: float) -> str:
         return ""
     if now > view.next_try + _TRIED_AT_LEAST_EVERY_SECONDS:
         return ""
-    return not_answering(view.down_since, view.words, view.next_try)
+    return not_answering(INLET, view.down_since, view.words, view.next_try)
 
 
 def _running(instance: dg.DagsterInstance, lane: Lane) -> str | None:
@@ -109,8 +118,9 @@ def _running(instance: dg.DagsterInstance, lane: Lane) -> str | None:
 
 
 def _day_running(instance: dg.DagsterInstance, day: str) -> bool:
-    tags = {"dagster/partition": day}
-    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=ACTIVE), limit=1))
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": day}, statuses=ACTIVE))
+    # Look-ups touch no event of the day, and one run of them follows the other.
+    return any(run.job_name != REFRESH_JOB for run in runs)
 
 
 def _request(batch: MicroBatch) -> dg.RunRequest:
@@ -122,7 +132,7 @@ def _request(batch: MicroBatch) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{batch.batch_id}:{batch.asked_ms}",
         partition_key=batch.day,
-        run_config=dg.RunConfig(ops={table.name: config for table in _STEPS}),
+        run_config=dg.RunConfig(ops=dict.fromkeys(_STEPS, config)),
         # The sensor asks again by itself; a second layer of retries would multiply the runs.
         tags={
             LANE_TAG: batch.lane,

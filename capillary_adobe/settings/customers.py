@@ -5,15 +5,52 @@ Belongs here: the fields. Does not belong here: anything that acts on them.
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import lru_cache
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
 from capillary_adobe.settings.kinds import Text
 from capillary_adobe.settings.source import environment
 
 IdentityPolicy = Literal["plain", "sha256", "drop"]
+
+FIELDS_OF_PERSON = (
+    "gender",
+    "birth_date",
+    "language",
+    "zone",
+    "address.street1",
+    "address.city",
+    "address.state",
+    "address.postal_code",
+    "address.country",
+)
+"""What of a person an organisation keeps in fields of its own."""
+
+
+@lru_cache(maxsize=8)
+def _fields_of_person(value: str) -> tuple[tuple[str, str], ...]:
+    """PROFILE_FIELDS, read: (ours, the name at Capillary).
+
+    Raises:
+        ValueError: a pair is none, or names a field that a profile does not have.
+    """
+    found: list[tuple[str, str]] = []
+    for pair in filter(None, (one.strip() for one in value.split(","))):
+        ours, sign, theirs = (part.strip() for part in pair.partition("="))
+        if not sign or not theirs or ours not in FIELDS_OF_PERSON:
+            raise ValueError(
+                f"give pairs such as gender=gender,birth_date=dob, where the left side is one of {', '.join(FIELDS_OF_PERSON)}"
+            )
+        found.append((ours, theirs))
+    return tuple(found)
+
+
+def _checked_fields(value: str) -> str:
+    _fields_of_person(value)
+    return value
 
 
 class LookupSettings(BaseSettings):
@@ -52,9 +89,17 @@ class LookupSettings(BaseSettings):
     )
     run_seconds: float = Field(default=60.0, gt=0, description="Time that one run of look-ups takes at most.")
     source: Text = Field(default="INSTORE", description="Source whose account of a customer is asked for.")
+    account_id: Text | None = Field(
+        default=None, description="Account of that source; Capillary demands it for every source but INSTORE."
+    )
     embed: Text = Field(
         default="points,mlp,subscriptions,customerStatus,expirySchedules,expiredPoints",
         description="Parts of a customer asked for besides the account itself, separated by commas.",
+    )
+
+    tax_paths: Text = Field(
+        default="billDetails.taxAmount,billDetails.tax",
+        description="Where the details of a bill hold its tax, paths separated by commas; the first one found counts.",
     )
 
 
@@ -72,9 +117,12 @@ class IdentitySettings(BaseSettings):
         ge=1,
         description="Customers who may share an identity; one that more of them have is held back from all.",
     )
-    refused: str = Field(
-        default="",
-        description="Values that are never an identity, separated by commas, besides the known placeholders.",
+    refused: str | None = Field(
+        default=None,
+        description=(
+            "Values that are never an identity, separated by commas, besides the known placeholders; `@domain` refuses "
+            "every address of a domain."
+        ),
     )
     email_sha256_namespace: Text = Field(
         default="Email_LC_SHA256", description="Symbol of AEP's namespace of hashed e-mail addresses."
@@ -101,7 +149,7 @@ class ProfileSettings(BaseSettings):
     consent_priority: Literal["BULK", "TRANS"] = Field(
         default="BULK", description="Priority of the subscriptions that are a consent to marketing."
     )
-    fields: str = Field(
+    fields: Annotated[str, AfterValidator(_checked_fields)] = Field(
         default=(
             "gender=gender,birth_date=dob,language=preferred_language,address.street1=address,address.city=city,"
             "address.state=state,address.postal_code=zip,address.country=country"
@@ -118,6 +166,11 @@ class ProfileSettings(BaseSettings):
         description="Where an event `identifierReleased` names what was released, paths in its data separated by commas.",
     )
 
+    @property
+    def fields_of_person(self) -> tuple[tuple[str, str], ...]:
+        """`fields`, read: pairs of our name and the name at Capillary."""
+        return _fields_of_person(self.fields)
+
 
 class ErasureSettings(BaseSettings):
     """How a customer who was deleted at Capillary is erased here."""
@@ -126,9 +179,9 @@ class ErasureSettings(BaseSettings):
 
     label: Text = Field(default="Deleted", description="Label of the customer status that means deletion.")
     keep_files_hours: float = Field(
-        default=0.0,
+        default=0,
         ge=0,
-        description="How long files that were rewritten stay in the lake for whoever still reads them.",
+        description="How long files that were rewritten stay in the lake for whoever still reads them, in whole hours.",
     )
     work_order_dataset: Text = Field(
         default="ALL", description="Dataset of the work orders that are prepared for AEP; `ALL` for every one."

@@ -49,3 +49,14 @@ class Thresholds(BaseSettings):
     max_skewed_share: float = Field(
         default=0.05, ge=0, le=1, description="Share of such events above which the check fails."
     )
+    max_not_looked_up_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a run's events without a look-up they wanted above which `enrichment_is_fresh` is an error.",
+    )
+    min_not_looked_up: int = Field(
+        default=100,
+        ge=1,
+        description="Fewer such events than this are a warning whatever their share: a micro-batch is small.",
+    )

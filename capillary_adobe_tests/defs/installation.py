@@ -19,12 +19,20 @@ from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
+from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import open_landing_store
 from capillary_adobe.state import State
-from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, Table
+from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, XDM_PROFILES, Table
 
-STEPS = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, INGESTION_STATUS)
+STEPS = (
+    RAW_EVENTS.name,
+    "customers",
+    ENRICHED_EVENTS.name,
+    XDM_EVENTS.name,
+    XDM_PROFILES.name,
+    INGESTION_STATUS.name,
+)
 
 
 @dataclass
@@ -76,7 +84,7 @@ class Installation:
         raise_on_error: bool = True,
     ) -> dg.ExecuteInProcessResult:
         """Run the road for a day, or one micro-batch of it, through Dagster, from stage `begin` to stage `until`."""
-        steps = [table.name for table in STEPS]
+        steps = list(STEPS)
         last = steps.index(until) + 1 if until else len(steps)
         wanted = [*steps[steps.index(begin) : last], *([] if until else ["quarantine"])]
         job = self.definitions.resolve_job_def(JOB)
@@ -113,8 +121,12 @@ def accepted(base_url: str) -> list[dict[str, Any]]:
 
 
 def summary(base_url: str) -> dict[str, Any]:
-    """The emulator's own counts."""
-    return requests.get(f"{base_url}/summary.json", timeout=30).json()
+    """The emulator's own counts; what was received and what lies in the lake is that of events, profiles left out."""
+    found = requests.get(f"{base_url}/summary.json", timeout=30).json()
+    events, lake = Tenant.demo().events_dataset_id, found["in_lake"]
+    received = found["by_dataset"].get(events, {"accepted": 0, "distinct": 0, "duplicates": 0})
+    kept = lake["by_dataset"].get(events, {"records": 0, "distinct": 0})
+    return found | received | {"in_lake": lake | kept}
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

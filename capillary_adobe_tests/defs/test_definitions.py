@@ -16,13 +16,18 @@ GRAPH = {
     "landing": set(),
     "capillary_delivery_log": {"landing"},
     "raw_events": {"landing"},
-    "enriched_events": {"raw_events"},
+    "customers": {"raw_events"},
+    "enriched_events": {"raw_events", "customers"},
     "xdm_events": {"enriched_events"},
-    "ingestion_status": {"xdm_events"},
+    "xdm_profiles": {"customers", "customer_lookups"},
+    "ingestion_status": {"xdm_events", "xdm_profiles"},
     "aep_verdict": {"ingestion_status"},
     "quarantine": {"raw_events", "xdm_events", "ingestion_status"},
     "schema_conformance": {"xdm_events"},
     "adobe_environment": set(),
+    "customer_lookups": set(),
+    "stores": {"raw_events"},
+    "programs": {"enriched_events"},
 }
 GROUPS = {
     "landing": "landing",
@@ -30,8 +35,11 @@ GROUPS = {
     "aep_verdict": "verdict",
     "schema_conformance": "schema",
     "adobe_environment": "environment",
+    "customer_lookups": "customers",
+    "stores": "reference",
+    "programs": "reference",
 }
-UNPARTITIONED = {"aep_verdict", "schema_conformance", "adobe_environment"}
+UNPARTITIONED = {"aep_verdict", "schema_conformance", "adobe_environment", "stores", "programs"}
 
 
 def road() -> list[dg.AssetsDefinition]:
@@ -82,7 +90,7 @@ def test_every_check_tells_what_to_do_and_is_partitioned_as_its_asset_is() -> No
         assert spec.description
         assert len(spec.description) > 60
         assert (spec.partitions_def is None) == (spec.asset_key.to_user_string() in UNPARTITIONED)
-    assert [spec.name for spec in specs if spec.blocking] == ["stored_entities_conform"]
+    assert [spec.name for spec in specs if spec.blocking] == ["stored_entities_conform", "stored_profiles_conform"]
 
 
 def test_today_is_a_partition() -> None:

@@ -133,7 +133,7 @@ def test_a_day_without_landed_objects_is_green_and_says_so(
     assert result.success
     assert all(checks(result).values())
     warnings = [e for e in result.all_events if e.event_type_value == "ASSET_MATERIALIZATION"]
-    assert len(warnings) == 5
+    assert len(warnings) == 7
 
 
 def test_a_wrong_secret_is_one_sentence_without_the_secret(

@@ -22,7 +22,10 @@ from capillary_adobe.landing.store import LANE_FOLDERS, lane_of
 from capillary_adobe.mapping_in_force import in_force
 from capillary_adobe.settings import (
     CapillarySettings,
+    ErasureSettings,
+    IdentitySettings,
     MappingSettings,
+    ProfileSettings,
     StorageSettings,
     Thresholds,
     load,
@@ -65,7 +68,14 @@ def build_raw_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
             started = time.perf_counter()
             # Here and for the whole road, so that an operator mends them at one go and not stage by stage.
             load_all(
-                StorageSettings, CapillarySettings, Thresholds, MappingSettings, lambda: adobe_settings(state.open())
+                StorageSettings,
+                CapillarySettings,
+                Thresholds,
+                MappingSettings,
+                IdentitySettings,
+                ProfileSettings,
+                ErasureSettings,
+                lambda: adobe_settings(state.open()),
             )
             part = config.slice(context.partition_key)
             tables = lake.open()

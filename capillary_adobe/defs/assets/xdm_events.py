@@ -12,6 +12,7 @@ from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.defs.checks import claim, result, share_result
 from capillary_adobe.defs.draft_trial import drafts_shown, trial_claim, trial_of, trial_result
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.identity_guard import identity_claim, identity_result
 from capillary_adobe.defs.mapping_soundness import soundness_claim, soundness_result
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, StateResource
@@ -119,6 +120,7 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                         by_code=counts("code", found.quarantined),
                         by_cause=by_cause(found.faults.by_cause, found.faults.not_listed),
                     ),
+                    identity_result(tables, database, XDM_EVENTS, part),
                     guard_result(judge),
                     trial_result(trial, force),
                     soundness_result(force, tenant.tenant_id, judge, guard_for),
@@ -175,6 +177,7 @@ def _claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
             "it.",
             partitions,
         ),
+        identity_claim(NAME, partitions),
         guard_claim(partitions),
         trial_claim(partitions),
         soundness_claim(partitions),
