@@ -1,10 +1,11 @@
 """Customers, measured: merging updates into very many documents, and what is asked of these, with bounded memory.
 
-Run: `.venv/bin/python -m bench.customers [--customers 10000000] [--updates 100000] [--postgres URL] [--folder F] [--warm]`.
+Run: `.venv/bin/python -m bench.customers [--customers 10000000] [--updates 100000] [--postgres URL] [--folder F] [--warm]
+[--round N]`.
 Fills a state database (10 million customers: about 17 GB), forgets the file's pages in memory (not with `--warm`), then
 merges one update each of random customers, in a process of its own, while a thread writes a row now and then as the
 pace of a delivery does. Prints JSON; asserts nothing about time. With `--folder` the SQLite database stays there and is
-filled once; the same updates change nothing the second time.
+filled once; another `--round` has updates of its own, while those of the same one change nothing the second time.
 
 Belongs here: the size of the database, the updates and their figures. Does not belong here: the merge itself.
 """
@@ -23,7 +24,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -109,14 +110,22 @@ DOCUMENT = packed(
 )
 
 
+class Updates(NamedTuple):
+    """How many, and which: another round updates other customers, later."""
+
+    number: int
+    round: int
+
+
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="capillary-adobe-customers-") as folder:
         url = options.postgres or f"sqlite:///{Path(options.folder or folder) / 'state.db'}"
-        print(json.dumps(measure(url, options.customers, options.updates, warm=options.warm), indent=2))
+        updates = Updates(options.updates, options.round)
+        print(json.dumps(measure(url, options.customers, updates, warm=options.warm), indent=2))
 
 
-def measure(url: str, number: int, updates: int, *, warm: bool) -> dict[str, Any]:
+def measure(url: str, number: int, updates: Updates, *, warm: bool) -> dict[str, Any]:
     began = time.monotonic()
     filled = fill(url, number)
     figures: dict[str, Any] = {"customers": number, "filled_s": round(time.monotonic() - began, 1) if filled else None}
@@ -201,10 +210,11 @@ def _copied(value: Any) -> str:
     return f"\\\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def facts_of(number: int, updates: int) -> Iterator[Facts]:
+def facts_of(number: int, updates: Updates) -> Iterator[Facts]:
     """One event of each of some random customers: points and tier, for one in ten also another e-mail or name."""
-    chance = random.Random(7)  # noqa: S311
-    for place, one in enumerate(chance.sample(range(FIRST, FIRST + number), updates)):
+    chance = random.Random(7 + updates.round)  # noqa: S311
+    since_us = NOW_US + updates.round * 10**9
+    for place, one in enumerate(chance.sample(range(FIRST, FIRST + number), updates.number)):
         points = float(chance.randrange(10_000))
         fields: dict[str, Any] = {
             "program.1.points": points,
@@ -218,14 +228,14 @@ def facts_of(number: int, updates: int) -> Iterator[Facts]:
             fields["email"] = f"n{one:012}@mail.example.org"
         elif place % 10 == 1:
             fields["last_name"] = f"Name{one}"
-        yield Facts(CustomerKey(ORG, one), Stamp(NOW_US + place, place, f"{one:016x}"), fields)
+        yield Facts(CustomerKey(ORG, one), Stamp(since_us + place, place, f"{one:016x}"), fields)
 
 
-def _merge(url: str, number: int, updates: int) -> dict[str, Any]:
+def _merge(url: str, number: int, updates: Updates) -> dict[str, Any]:
     cpu = time.process_time()
     seconds, result, waits = _timed_merge(url, number, updates)
     return {
-        "updates": updates,
+        "updates": updates.number,
         "merge_s": round(seconds, 2),
         "merge_cpu_s": round(time.process_time() - cpu, 2),
         "changed": result.changed,
@@ -238,12 +248,12 @@ def _merge(url: str, number: int, updates: int) -> dict[str, Any]:
     }
 
 
-def _merge_again(url: str, number: int, updates: int) -> dict[str, Any]:
+def _merge_again(url: str, number: int, updates: Updates) -> dict[str, Any]:
     seconds, result, _ = _timed_merge(url, number, updates)
     return {"same_again_s": round(seconds, 2), "same_again_changed": result.changed}
 
 
-def _timed_merge(url: str, number: int, updates: int) -> tuple[float, Any, list[float]]:
+def _timed_merge(url: str, number: int, updates: Updates) -> tuple[float, Any, list[float]]:
     state = State(url)
     known = Customers(state)
     with Paces(state).hold("bench", time.time):
@@ -271,7 +281,7 @@ def _timed_merge(url: str, number: int, updates: int) -> tuple[float, Any, list[
     return seconds, result, waits or [0.0]
 
 
-def _ask(url: str, number: int, updates: int) -> dict[str, Any]:
+def _ask(url: str, number: int, updates: Updates) -> dict[str, Any]:
     state = State(url)
     known, history = Customers(state), LoyaltyHistory(state)
     keys = [one.key for one in facts_of(number, updates)]
@@ -288,7 +298,7 @@ def _ask(url: str, number: int, updates: int) -> dict[str, Any]:
     due = timed("due_10000_s", lambda: known.due(None, 10_000, NOW_US))
     timed("due_of_all_updated_s", lambda: known.due(keys, 10_000, NOW_US))
     timed("settle_10000_s", lambda: known.settle([(one.key, one.revision) for one in due], NOW_US // 1000))
-    timed("as_of_50000_s", lambda: history.as_of(moments))
+    timed("as_of_50000_s", lambda: history.registers_as_of(moments))
     timed("not_fresh_s", lambda: known.not_fresh(keys, NOW_US // 1000))
     timed("survivors_s", lambda: known.survivors(keys))
     timed("note_looked_up_10000_s", lambda: known.note_looked_up(keys[:10_000], NOW_US // 1000 + 1))
@@ -296,7 +306,7 @@ def _ask(url: str, number: int, updates: int) -> dict[str, Any]:
     return {**figures, "asking_peak_mb": _peak_mb()}
 
 
-def _alone(work: Any, url: str, number: int, updates: int) -> dict[str, Any]:
+def _alone(work: Any, url: str, number: int, updates: Updates) -> dict[str, Any]:
     hear, tell = _SPAWN.Pipe(duplex=False)
     process = _SPAWN.Process(target=_tell, args=(tell, work, url, number, updates))
     process.start()
@@ -307,7 +317,7 @@ def _alone(work: Any, url: str, number: int, updates: int) -> dict[str, Any]:
         process.join()
 
 
-def _tell(tell: Any, work: Any, url: str, number: int, updates: int) -> None:
+def _tell(tell: Any, work: Any, url: str, number: int, updates: Updates) -> None:
     tell.send(work(url, number, updates))
 
 
@@ -333,6 +343,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the merge of customers.")
     parser.add_argument("--customers", type=int, default=10_000_000)
     parser.add_argument("--updates", type=int, default=100_000)
+    parser.add_argument("--round", type=int, default=0, help="of updates; another one for each run in the same folder")
     parser.add_argument("--warm", action="store_true", help="leave the database's pages in memory")
     parser.add_argument("--postgres", help="address of an empty database, instead of SQLite")
     parser.add_argument("--folder", help="where the SQLite database is kept and found again")

@@ -24,6 +24,7 @@ from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.profiles.erasure import ERASED_TEXT, as_kept, bare_record
 from capillary_adobe.settings import ErasureSettings
 from capillary_adobe.state import Erasures, LandedObjects, State
+from capillary_adobe.state.erasures import ORDERS_LOCK
 from capillary_adobe.state.purging import Purging
 from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, RAW_EVENTS, TABLES, XDM_EVENTS, XDM_PROFILES, Table
 
@@ -89,7 +90,7 @@ class Erasing:
         waiting, everyone = set(self._erasures.waiting()), set(self._erasures.all())
         done.customers = len(everyone)
         # First, since a document that is emptied only now makes one more profile to look for.
-        done.state_rows = self._purging.purge(everyone, began_ms)
+        done.state_rows = self._purging.purge(began_ms)
         work = self._work(waiting, everyone)
         reopened: set[CustomerKey] = set()
         for number, (day, keys) in enumerate(work, start=1):
@@ -106,7 +107,7 @@ class Erasing:
                 # An entity may also differ since its mapping does.
                 done.came_back += changed.total() - changed[XDM_EVENTS.name]
             progress(f"{number} of {len(work)} looks at a day, {done.rows.total()} rows redacted")
-        done.left = self._left(work, everyone)
+        done.left = self._left(work, began_ms)
         if not done.left:
             self._erasures.note_redacted(waiting | reopened, self._now_ms(), again=bool(done.rows))
             self._erasures.note_look(began_ms)
@@ -116,7 +117,8 @@ class Erasing:
         if not done.left:
             now_ms = self._now_ms()
             done.erased = self._erasures.settle(now_ms - self._keep_hours * 3_600_000, now_ms)
-            order = self._erasures.prepare(most_in_an_order, now_ms)
+            with self._state.day_lock(ORDERS_LOCK):
+                order = self._erasures.prepare(most_in_an_order, now_ms)
             done.order_id = None if order is None else order.order_id
         return done
 
@@ -134,9 +136,9 @@ class Erasing:
         """Every landing day that a table has or a run may be writing at this moment."""
         return {day for table in _LOOKED_AT for day in self._lake.days(table)} | set(LandedObjects(self._state).days())
 
-    def _left(self, work: list[tuple[str, set[CustomerKey]]], everyone: set[CustomerKey]) -> int:
+    def _left(self, work: list[tuple[str, set[CustomerKey]]], began_ms: int) -> int:
         """Rows that a second look finds, which changes nothing."""
-        found = self._purging.left(everyone)
+        found = self._purging.left(began_ms)
         for day, keys in work:
             with self._state.day_lock(day):
                 found += self._day(day, keys, write=False).total()
@@ -158,7 +160,7 @@ class Erasing:
         profiles = self._rows.profiles_of(day, keys)
         for some in profiles.chunks(_EVENTS_AT_ONCE):
             changed[XDM_PROFILES.name] += self._change(XDM_PROFILES, day, "id", some, _bare, write=write)
-        changed[QUARANTINE.name] += self._quarantine(day, found, keys, write=write)
+        changed[QUARANTINE.name] += self._quarantine(day, found | profiles, keys, write=write)
         return +changed
 
     def _entities(self, day: str, event_keys: list[str], erased: frozenset[CustomerKey], *, write: bool) -> int:
@@ -177,9 +179,9 @@ class Erasing:
 
         return self._change(XDM_EVENTS, day, "event_key", event_keys, remade, write=write)
 
-    def _quarantine(self, day: str, events: Found, keys: Collection[CustomerKey], *, write: bool) -> int:
+    def _quarantine(self, day: str, stored: Found, keys: Collection[CustomerKey], *, write: bool) -> int:
         changed = 0
-        for some in events.with_profiles(keys, self._purging.revisions(keys)).chunks(_EVENTS_AT_ONCE):
+        for some in (stored | self._rows.refused_profiles(day, keys)).chunks(_EVENTS_AT_ONCE):
             changed += self._change(QUARANTINE, day, "event_key", some, _without_text, write=write)
         for key, lines in self._rows.refused_lines(day, keys).items():
             for start in range(0, len(lines), _EVENTS_AT_ONCE):

@@ -5,7 +5,7 @@ Belongs here: by which columns a row is known to be a customer's. Does not belon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capillary_adobe.lake_rewriting import RewritableLake
+from capillary_adobe.profile_making import STAGE, quarantine_place
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.profiles.erasure import customers_in, is_of, may_name_others
-from capillary_adobe.state.open_profiles import ledger_id
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, XDM_PROFILES, Table
 
 Mask = Callable[[pa.Table], pa.BooleanArray]
@@ -33,10 +33,8 @@ class Found:
         for start in range(0, len(ordered), size):
             yield ordered[start : start + size]
 
-    def with_profiles(self, keys: Collection[CustomerKey], revisions: Mapping[CustomerKey, int]) -> Found:
-        """These, and the ids of every profile that was ever made of customers."""
-        made = {ledger_id(key, n) for key in keys for n in range(revisions.get(key, 0) + 1)}
-        return Found(self.keys | made)
+    def __or__(self, others: Found) -> Found:
+        return Found(self.keys | others.keys)
 
 
 class RowFinder:
@@ -67,6 +65,16 @@ class RowFinder:
         looked_at = ["org_id", "customer_id"]
         found = self._lake.matching(XDM_PROFILES, day, looked_at, _own(frozenset(keys)))
         return Found(frozenset(one for rows in found for one in rows["id"].to_pylist()))
+
+    def refused_profiles(self, day: str, keys: Collection[CustomerKey]) -> Found:
+        """Profiles of customers that could not be made, and so are in quarantine alone."""
+        places = [quarantine_place(key) for key in keys]
+
+        def wanted(rows: pa.Table) -> pa.BooleanArray:
+            return _all(_one_of(rows["stage"], [STAGE]), _one_of(rows["object"], places))
+
+        found = self._lake.matching(QUARANTINE, day, ["stage", "object"], wanted)
+        return Found(frozenset(one for rows in found for one in rows["event_key"].to_pylist()))
 
     def refused_lines(self, day: str, keys: Collection[CustomerKey]) -> dict[str, list[int]]:
         """Lines in quarantine whose text names customers, by the object they lie in."""

@@ -18,6 +18,7 @@ from capillary_adobe.landing import LandingStore
 from capillary_adobe.landing.store import LANE_FOLDERS
 from capillary_adobe.settings import CapillarySettings, ErasureSettings
 from capillary_adobe.state import Erasures, State, WorkOrder, now_ms
+from capillary_adobe.state.erasures import ORDERS_LOCK
 from capillary_adobe.tables import RAW_EVENTS, SET_ASIDE
 from capillary_adobe.xdm.identities import CUSTOMER, customer_identity
 
@@ -43,6 +44,7 @@ class ErasureOrders:
     """The work orders of an installation."""
 
     def __init__(self, state: State, erasure: ErasureSettings, capillary: CapillarySettings) -> None:
+        self._state = state
         self._erasures = Erasures(state)
         self._settings = erasure
         self._with_org = capillary.identity_with_org
@@ -102,14 +104,15 @@ class ErasureOrders:
             ErasureError: there is no such order, or it was approved before.
             DeliveryError: AEP refuses it, or gives no answer; it can be approved again.
         """
-        order = self._order(order_id)
-        if order.approved_ms is not None:
-            raise ErasureError(
-                f"Order {order_id} was approved before, and AEP knows it as {order.aep_id}. `capillary-adobe erasure list` "
-                "says how far it is."
-            )
-        taken = hygiene.post(self.body(order_id))
-        self._erasures.approve(order_id, taken.aep_id, taken.status, now_ms())
+        with self._state.day_lock(ORDERS_LOCK):
+            order = self._order(order_id)
+            if order.approved_ms is not None:
+                raise ErasureError(
+                    f"Order {order_id} was approved before, and AEP knows it as {order.aep_id}. `capillary-adobe erasure "
+                    "list` says how far it is."
+                )
+            taken = hygiene.post(self.body(order_id))
+            self._erasures.approve(order_id, taken.aep_id, taken.status, now_ms())
         return self._order(order_id)
 
     def follow(self, hygiene: Hygiene) -> list[str]:

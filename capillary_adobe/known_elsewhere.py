@@ -75,7 +75,7 @@ class Rules:
     @classmethod
     def of_environment(cls, now_ms: int) -> Rules:
         """As the settings have them."""
-        lookups, has_api = load(LookupSettings), load(CapillaryApiSettings).url is not None
+        lookups, has_api = load(LookupSettings), load(CapillaryApiSettings).complete
         return cls(
             now_ms=now_ms,
             customers=has_api and lookups.customers,
@@ -107,7 +107,9 @@ class Rules:
         """Until when the event is held for a look-up; None where it is not."""
         until_ms = event.landed_ms + self.hold_ms
         together_ms = min(_LET_GO_TOGETHER_MS, self.hold_ms // 10)
-        return until_ms if self.holds and self.now_ms < until_ms - together_ms else None
+        # What is said to have landed later than now was landed by a clock that is wrong, and would wait until that is right.
+        sound = event.landed_ms <= self.now_ms + max(self.skew_ms, _LET_GO_TOGETHER_MS)
+        return until_ms if self.holds and sound and self.now_ms < until_ms - together_ms else None
 
 
 class Event(NamedTuple):
@@ -188,10 +190,9 @@ class Elsewhere:
                     wanted = Wanted.of_customer(event.key)
                     (live if self._rules.is_pressing(event) else others)[wanted] = None
         if self._rules.transactions:
-            found = [(event, wanted) for event in events if (wanted := event.transaction) is not None]
-            known = self._details.of([wanted for _, wanted in found])
-            for event, wanted in found:
-                if wanted not in known:
+            bills, known = self._transactions(events)
+            for event, wanted in zip(events, bills, strict=True):
+                if wanted is not None and wanted not in known:
                     (live if self._rules.is_pressing(event) else others)[wanted] = None
         return list(live), [one for one in others if one not in live]
 
@@ -276,7 +277,9 @@ class Elsewhere:
     def _transactions(self, events: Sequence[Event]) -> tuple[list[Wanted | None], dict[Wanted, dict[str, Any]]]:
         if not self._rules.transactions:
             return [None] * len(events), {}
-        wanted = [event.transaction for event in events]
+        # Nothing is kept of a bill of a deleted customer, so it would be asked for again and again.
+        gone = self._customers.deleted({event.key for event in events})
+        wanted = [None if event.key in gone else event.transaction for event in events]
         return wanted, self._details.of([one for one in wanted if one is not None])
 
     def _states(self, events: Sequence[Event]) -> list[dict[str, Any] | None]:

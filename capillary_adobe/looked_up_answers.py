@@ -44,6 +44,7 @@ class Reading:
     zone: ZoneInfo
     erasure_label: str
     tax_paths: str
+    fresh_ms: int
 
 
 class Answers:
@@ -60,11 +61,13 @@ class Answers:
     @classmethod
     def of(cls, state: State) -> Answers:
         """Answers read as the environment says."""
+        lookups = load(LookupSettings)
         reading = Reading(
             load(ProfileSettings),
             load(CapillarySettings).zone,
             load(ErasureSettings).label,
-            load(LookupSettings).tax_paths,
+            lookups.tax_paths,
+            int(lookups.fresh_hours * 3_600_000),
         )
         return cls(state, reading, load(IdentitySettings).max_customers)
 
@@ -89,10 +92,15 @@ class Answers:
         merged = self._customers.merge(facts)
         if merged.deleted:
             self._erasures.note(sorted(merged.deleted), now_ms)
-        self._queue.want(survivors, LIVE, now_ms)
-        self._details.keep([(one, details_of(answer.body, self._reading.tax_paths)) for one, answer in details], now_ms)
-        asked.transactions += len(details)
         self._customers.note_looked_up(looked_up, oldest_ms)
+        # Not who was asked about lately: two accounts that are said to be merged into each other would be for ever.
+        stale = set(self._customers.not_fresh([one.customer for one in survivors], now_ms - self._reading.fresh_ms))
+        self._queue.want([one for one in survivors if one.customer in stale], LIVE, now_ms)
+        # Asked before the deletion and answered after it.
+        gone = self._customers.deleted(one.customer for one, _ in details)
+        kept = [(one, answer) for one, answer in details if one.customer not in gone]
+        self._details.keep([(one, details_of(answer.body, self._reading.tax_paths)) for one, answer in kept], now_ms)
+        asked.transactions += len(details)
         self._awaited.answered([*of_customers, *(one for one, _ in details)], now_ms)
 
     def give_up(self, wanted: Sequence[Wanted], now_ms: int) -> None:
@@ -105,6 +113,7 @@ class Answers:
         """Add the facts of an answer and count it; the look-ups that it leads to."""
         stamp = Stamp(answer.asked_us, 0, "api")
         setattr(asked, answer.kind, getattr(asked, answer.kind) + 1)
+        asked.partial += answer.partial
         if answer.kind == "deleted":
             facts.append(Facts(key, stamp, {DELETED: True}))
         elif answer.kind == "found":

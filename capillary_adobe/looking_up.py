@@ -55,8 +55,8 @@ Answer = CustomerAnswer | TransactionAnswer
 class Asked:
     """What a run of look-ups did; `ended` tells in words why it ended before its time, empty where it did not.
 
-    `failed` come again after a pause, `unasked` at once. `refused` is true where Capillary refuses the client, so that an
-    operator has to do something.
+    `failed` come again after a pause, `unasked` at once. `partial` answers told nothing of points. `refused` is true where
+    Capillary refuses the client, so that an operator has to do something.
     """
 
     calls: int = 0
@@ -65,6 +65,7 @@ class Asked:
     merged: int = 0
     deleted: int = 0
     transactions: int = 0
+    partial: int = 0
     masked: int = 0
     unreadable: int = 0
     failed: int = 0
@@ -102,7 +103,7 @@ class LookUps:
     def of(cls, state: State) -> LookUps | None:
         """Look-ups as the environment has them; None where CAPILLARY_API_* is not set or nothing is to be looked up."""
         settings, api = load(LookupSettings), load(CapillaryApiSettings)
-        if api.url is None or not (settings.customers or settings.transactions):
+        if not api.complete or not (settings.customers or settings.transactions):
             return None
         return cls(state, settings, api, Answers.of(state))
 
@@ -135,6 +136,10 @@ class LookUps:
         # A failure gives its place to the next customer; the queue itself repeats.
         impatient = self._api.model_copy(update={"retry_seconds": 0.0})
         return self._run(self._settings.run_seconds, "history", impatient, urgency, None)
+
+    def any_due(self) -> bool:
+        """Whether there is anything to ask now."""
+        return self._queue.any_due(self._now_ms())
 
     def counts(self) -> LookupCounts:
         """How the queue stands."""
@@ -203,6 +208,7 @@ class _Run:
         self._ahead: list[Lookup] = []
         self._came_in: list[tuple[Lookup, Answer]] = []
         self._failed: list[Lookup] = []
+        self._refused: list[Lookup] = []
         self._unasked: list[Lookup] = []
         self._flushed = time.monotonic()
 
@@ -245,29 +251,29 @@ class _Run:
                 self.asked.ended, self.asked.refused = str(error), True
                 self._unasked += task
             else:
-                self._fail(task, f"status {error.status}")
+                self._fail(task, f"status {error.status}", self._refused)
         except CapillaryApiError:
-            self._fail(task, "no answer, or Capillary was busy")
+            self._fail(task, "no answer, or Capillary was busy", self._failed)
         else:
             for one in task:
                 answer = told.get(one.wanted)
                 if answer is None:
-                    self._fail([one], "left out of an answer")
+                    self._fail([one], "left out of an answer", self._refused)
                 elif isinstance(answer, TransactionAnswer) and answer.kind == "unknown":
                     # A bill may be heard of before it can be read.
-                    self._fail([one], "transaction unknown to Capillary")
+                    self._fail([one], "transaction unknown to Capillary", self._refused)
                 else:
                     self._came_in.append((one, answer))
 
-    def _fail(self, task: list[Lookup], cause: str) -> None:
+    def _fail(self, task: list[Lookup], cause: str, into: list[Lookup]) -> None:
         if task:
             self.asked.causes[cause] = self.asked.causes.get(cause, 0) + len(task)
-        self._failed += task
+        into += task
 
     def flush_some(self) -> None:
         """Write down what came in, once that is much or long ago."""
         late = time.monotonic() - self._flushed >= _FLUSH_SECONDS
-        if len(self._came_in) >= _FLUSH_AFTER or (late and (self._came_in or self._failed)):
+        if len(self._came_in) >= _FLUSH_AFTER or (late and (self._came_in or self._failed or self._refused)):
             self._flush()
 
     def end(self) -> None:
@@ -281,15 +287,16 @@ class _Run:
         if self._came_in:
             self._answers.take([(one.wanted, answer) for one, answer in self._came_in], now_ms, self.asked)
             self._queue.done([one.wanted for one, _ in self._came_in])
-        hopeless = [one for one in self._failed if one.attempts + 1 >= GIVE_UP_AFTER]
+        # What passes is never given up: an outage may last for days, and nobody would ask again.
+        hopeless = [one for one in self._refused if one.attempts + 1 >= GIVE_UP_AFTER]
         if hopeless:
             self._answers.give_up([one.wanted for one in hopeless], now_ms)
             self._queue.done([one.wanted for one in hopeless])
-        again = [one for one in self._failed if one.attempts + 1 < GIVE_UP_AFTER]
+        again = self._failed + [one for one in self._refused if one.attempts + 1 < GIVE_UP_AFTER]
         self._queue.put_back(again, now_ms, failed=True)
         self._queue.put_back(self._unasked, now_ms, failed=False)
         self.asked.failed += len(again)
         self.asked.given_up += len(hopeless)
         self.asked.unasked += len(self._unasked)
-        self._came_in, self._failed, self._unasked = [], [], []
+        self._came_in, self._failed, self._refused, self._unasked = [], [], [], []
         self._flushed = time.monotonic()

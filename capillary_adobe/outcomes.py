@@ -16,7 +16,7 @@ import pyarrow as pa
 from capillary_adobe.adobe.hold import HELD, Hold
 from capillary_adobe.adobe.profile_status import COLUMNS as PROFILE_COLUMNS
 from capillary_adobe.adobe.profile_status import REFUSED_COLUMNS as REFUSED_PROFILE_COLUMNS
-from capillary_adobe.adobe.profile_status import OpenOutcomes, profile_outcomes, refused_profiles
+from capillary_adobe.adobe.profile_status import profile_outcomes, refused_profiles
 from capillary_adobe.adobe.status import (
     COLUMNS,
     REFUSED_COLUMNS,
@@ -31,7 +31,7 @@ from capillary_adobe.adobe.status import (
 from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.state import DaysToSettle, State
-from capillary_adobe.state.open_profiles import OpenProfiles
+from capillary_adobe.state.open_profiles import OpenProfiles, ProfileRow
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS, XDM_PROFILES
 
 
@@ -39,7 +39,7 @@ from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM
 class Written:
     """Rows of outcomes written, how many entities of the slice a run still has to send, and how many no run is known to
     come back to: those that failed with a whole batch, or are to be made anew by another rule; and how many of all rows
-    wait for an operator. `to_send` counts profiles as well."""
+    wait for an operator. Profiles do not count: whose is without an outcome is due, and the customers' own runs send it."""
 
     rows: int
     to_send: int
@@ -61,8 +61,8 @@ def write_outcomes(tables: Lake, state: State, part: Slice, hold: Hold, rule_of:
     given_way = replaced_events(tables, part)
     to_send: Counter[ToSend] = Counter()
     told = outcomes(state, part.day, tables.read(XDM_EVENTS, part, COLUMNS), to_send, hold)
-    open_: OpenOutcomes = OpenOutcomes()
-    of_profiles = profile_outcomes(state, part.day, tables.read(XDM_PROFILES, part, PROFILE_COLUMNS), open_)
+    open_profiles: list[ProfileRow] = []
+    of_profiles = profile_outcomes(state, part.day, tables.read(XDM_PROFILES, part, PROFILE_COLUMNS), open_profiles)
     held: Counter[bool] = Counter()
     rows = tables.replace(INGESTION_STATUS, part, chain(_counted(told, held), of_profiles))
     tables.remove_events(INGESTION_STATUS, part, given_way)
@@ -71,15 +71,14 @@ def write_outcomes(tables: Lake, state: State, part: Slice, hold: Hold, rule_of:
     tables.replace(QUARANTINE, replace(part, stage=STAGE), refusals)
     tables.remove_events(QUARANTINE, part, given_way)
     if part.batch_id is None:
-        OpenProfiles(state).keep_only(part.day, [row for _, row in open_.rows])
+        OpenProfiles(state).keep_only(part.day, open_profiles)
     if marked_ns is not None:
         days.settled(part.day, marked_ns)
     mine = {one: n for one, n in to_send.items() if asked.batch_id in (None, one.batch_id)}
     # A micro-batch asks for its own entities again; those of others, and of a whole day, would be asked for by nobody.
     others = to_send if asked.batch_id is None else {one: n for one, n in to_send.items() if one not in mine}
     forsaken = sum(n for one, n in others.items() if one.failed_with_batch or one.outdated)
-    profiles = sum(asked.batch_id in (None, batch_id) for batch_id, _ in open_.rows)
-    return Written(rows, sum(mine.values()) + profiles, forsaken, held[True])
+    return Written(rows, sum(mine.values()), forsaken, held[True])
 
 
 def _counted(told: Iterator[pa.RecordBatch], held: Counter[bool]) -> Iterator[pa.RecordBatch]:

@@ -84,7 +84,7 @@ class ProfileMaking:
         self._uses = IdentityUses(state, max_customers)
 
     def keys(self, part: Slice) -> dict[CustomerKey, str] | None:
-        """Whose profile a slice is about, with the lane: whoever has an event in it, or their survivor.
+        """Whose profile a slice is about, with the lane: who has an event in it, their survivor, who was merged into them.
 
         None stands for every customer who is due.
         """
@@ -96,6 +96,9 @@ class ProfileMaking:
             found = self._stored(part) | found
         for victim, survivor in self._customers.survivors(found).items():
             found[survivor] = _livelier(found.get(survivor), found[victim])
+        # The event of a merge is the survivor's, and the victim may never have another.
+        for victim, survivor in self._customers.due_victims(found).items():
+            found.setdefault(victim, found[survivor])
         return found
 
     def make(
@@ -198,7 +201,7 @@ class ProfileMaking:
                 "code": first.code,
                 "detail": "; ".join(violation.words for violation in profile.violations)[:2000],
                 "pointer": first.pointer,
-                "object": f"customers/{key.org_id}/{key.customer_id}",
+                "object": quarantine_place(key),
                 "line": 0,
                 "part": 0,
                 "event_name": EVENT_NAME,
@@ -254,6 +257,11 @@ def _kept_rows(lake: Lake, part: Slice, kept: set[str]) -> Iterator[pa.RecordBat
         rows = batch.filter(pa.array(mask, pa.bool_()))
         if rows.num_rows:
             yield _of_batch(rows, part)
+
+
+def quarantine_place(key: CustomerKey) -> str:
+    """What stands for the landed object in quarantine where a customer's profile could not be made."""
+    return f"customers/{key.org_id}/{key.customer_id}"
 
 
 def customers_of(lake: Lake, part: Slice) -> dict[CustomerKey, str]:

@@ -59,8 +59,7 @@ class Refreshed:
 
 def not_set_up() -> str:
     """Why Capillary cannot be asked; empty where it can."""
-    settings = load(CapillaryApiSettings)
-    if settings.url is not None and settings.key is not None and settings.secret is not None:
+    if load(CapillaryApiSettings).complete:
         return ""
     return (
         "Capillary's API is not set up: set CAPILLARY_API_URL, CAPILLARY_API_KEY and CAPILLARY_API_SECRET. Until then events "

@@ -14,6 +14,7 @@ import pytest
 from capillary_adobe.erasing import Erased, Erasing
 from capillary_adobe.lake import Slice
 from capillary_adobe.lake_rewriting import RewritableLake
+from capillary_adobe.profile_making import STAGE, quarantine_place
 from capillary_adobe.profiles.document import CustomerKey, Facts, Stamp
 from capillary_adobe.profiles.erasure import ERASED_TEXT
 from capillary_adobe.settings import ErasureSettings
@@ -86,7 +87,10 @@ def fill(lake: RewritableLake) -> None:
     refused = [
         {"stage": "xdm", "event_key": "a"},
         {"stage": "aep", "event_key": "b"},
-        {"stage": "profile", "event_key": ledger_id(PERSON, 1)},
+        # Refused by AEP, and never made a record of.
+        {"stage": "aep", "event_key": ledger_id(PERSON, 1)},
+        {"stage": STAGE, "event_key": ledger_id(PERSON, 2), "object": quarantine_place(PERSON)},
+        {"stage": STAGE, "event_key": ledger_id(OTHER, 2), "object": quarantine_place(OTHER)},
         {"stage": "raw", "object": "it's", "line": 1, "text": f'{{"orgId":7,"customerId":"5" {SECRET}'},
         {"stage": "raw", "object": "it's", "line": 2, "text": f'{{"orgId":8,"customerId":"5","x":"{SECRET}"}}'},
     ]
@@ -139,6 +143,8 @@ def test_each_table_is_rewritten_where_the_person_stands_and_nowhere_else(lake: 
     texts = [one["text"] == ERASED_TEXT for one in rows(lake, QUARANTINE)]
     assert sorted(zip((one["stage"] for one in rows(lake, QUARANTINE)), texts, strict=True)) == [
         ("aep", False),
+        ("aep", True),
+        ("profile", False),
         ("profile", True),
         ("raw", False),
         ("raw", True),

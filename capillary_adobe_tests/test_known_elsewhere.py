@@ -251,6 +251,8 @@ def test_what_is_held_waits_no_longer_than_it_may(state: State) -> None:
     assert row["waits_for"] == "customer"
     [[row], waits, _] = rows(state, event(), rules=replace(held, now_ms=until_ms - 30_000))
     assert (row["waits_for"], waits, row["missing"][-1]) == (None, {}, "customer")
+    [[row], waits, _] = rows(state, event(), rules=held, landed_ms=CREATED_MS + DAY_MS)
+    assert (row["waits_for"], waits) == (None, {}), "landed by a clock that is a day ahead"
 
 
 def test_who_was_looked_up_waits_for_nothing_even_if_capillary_knows_nothing(state: State) -> None:
@@ -271,6 +273,15 @@ def test_the_details_of_a_bill_are_awaited_and_told(state: State) -> None:
     [found, waits, wanted] = rows(state, sale, returned, rules=rules)
     assert [row["looked_up"] for row in found] == ['{"transaction":{"tax":7}}', None]
     assert (waits, wanted, [row["waits_for"] for row in found]) == ({}, [], [None, None])
+
+
+def test_nobody_asks_for_the_bill_of_a_deleted_customer(state: State) -> None:
+    say(state, CREATED_MS, deleted=True)
+    bill = event("transactionAdded", {"transactionId": 55})
+    holding = replace(RULES, transactions=True, holds=True)
+    [[row], waits, wanted] = rows(state, bill, rules=holding)
+    assert (row["looked_up"], row["waits_for"], waits, wanted) == (None, None, {}, [])
+    assert LookupQueue(state).counts(2**50).transactions == 0
 
 
 def test_an_identity_that_two_customers_share_is_held(state: State) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from capillary_adobe.emulators.capillary.app import Behaviour, RunningCapillary
+from capillary_adobe.known_elsewhere import Rules
 from capillary_adobe.looked_up_answers import Answers
 from capillary_adobe.looking_up import GIVE_UP_AFTER, Asked, LookUps
-from capillary_adobe.profiles.document import MERGED_INTO, CustomerKey
+from capillary_adobe.profiles.document import DELETED, MERGED_INTO, CustomerKey, Facts, Stamp
 from capillary_adobe.settings import CapillaryApiSettings, LookupSettings, load
 from capillary_adobe.state import Erasures, Paces, State
 from capillary_adobe.state.customers import Customers
@@ -136,6 +137,29 @@ def test_a_survivor_who_is_not_told_is_not_asked_for_in_vain(
     assert LookupQueue(state).counts(now_ms()).waiting == 0
 
 
+def test_accounts_that_are_said_to_be_merged_into_each_other_are_asked_about_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    with RunningCapillary(tmp_path / "capillary") as running:
+        for name, value in {**running.environment, **SETTINGS}.items():
+            monkeypatch.setenv(name, value)
+        for number, other in ((1, 2), (2, 1)):
+            said = {"survivorId": other, "warnings": [{"code": 8069, "message": "merged"}]}
+            running.faults.add(kind="status", status=200, path=f"/v2/customers/{number}", body=said, times=None)
+        want(state, 1)
+        assert [look_ups(state).drain().merged for _ in range(3)] == [1, 1, 0]
+    assert LookupQueue(state).counts(now_ms()).waiting == 0
+
+
+def test_half_of_the_settings_stop_no_event(
+    state: State, monkeypatch: pytest.MonkeyPatch, capillary: RunningCapillary
+) -> None:
+    assert LookUps.of(state) is not None
+    monkeypatch.delenv("CAPILLARY_API_SECRET")
+    assert LookUps.of(state) is None
+    assert not Rules.of_environment(0).customers
+
+
 def test_details_of_a_bill(capillary: RunningCapillary, state: State) -> None:
     details = {"itemCode": "sku", "description": "Tea", "qty": 2, "rate": 5, "value": 10, "discount": 1, "amount": 9}
     capillary.put(
@@ -167,6 +191,18 @@ def test_details_of_a_bill(capillary: RunningCapillary, state: State) -> None:
     assert LookupQueue(state).counts(now_ms()).transactions == 1
 
 
+def test_an_answer_that_comes_after_the_deletion_is_not_kept(capillary: RunningCapillary, state: State) -> None:
+    capillary.put("customers", record(1))
+    capillary.put("transactions", {"id": 55, "customerId": 1, "type": "REGULAR", "billDetails": {"tax": 0.5}})
+    bill = Wanted.of_transaction(key(1), "55", "REGULAR")
+    LookupQueue(state).want([bill, Wanted.of_customer(key(1))], LIVE, now_ms())
+    Customers(state).merge([Facts(key(1), Stamp(1), {DELETED: True})])
+    asked = look_ups(state).drain()
+    assert (asked.transactions, asked.found) == (1, 1)
+    assert TransactionDetails(state).of([bill]) == {}
+    assert list(Customers(state).documents([key(1)])[key(1)]) == [DELETED]
+
+
 def test_a_failure_concerns_one_customer_alone(capillary: RunningCapillary, state: State) -> None:
     capillary.put("customers", *(record(number) for number in range(1, 6)))
     capillary.faults.add(kind="status", status=500, path="/v2/customers/3", times=None)
@@ -189,6 +225,19 @@ def test_who_is_refused_again_and_again_is_given_up(capillary: RunningCapillary,
         ahead += pause_ms(attempt) / 1000 + 1
     assert LookupQueue(state).counts(now_ms()).waiting == 0
     assert fresh(state, 1)
+
+
+def test_a_failure_that_passes_is_never_given_up(capillary: RunningCapillary, state: State) -> None:
+    capillary.put("customers", record(1))
+    capillary.faults.add(kind="status", status=500, path="/v2/customers/1", times=None)
+    want(state, 1)
+    attempted = LookupQueue(state).take(1, now_ms(), 0)
+    for _ in range(GIVE_UP_AFTER):
+        LookupQueue(state).put_back(attempted, 0, failed=True)
+        attempted = LookupQueue(state).take(1, now_ms(), 0)
+    asked = look_ups(state).drain()
+    assert (asked.failed, asked.given_up) == (1, 0)
+    assert not fresh(state, 1)
 
 
 def test_a_client_without_the_right_stops_the_run_and_costs_nobody_a_try(

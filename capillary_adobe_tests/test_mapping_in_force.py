@@ -324,7 +324,7 @@ def test_what_cannot_be_changed_is_told_in_one_sentence(place: Place) -> None:
         ("resume", POINTS, "pointsIssued is not paused"),
         ("pause", "pointsIsued", "Did you mean pointsIssued"),
         ("publish", "giftVoucherIssued", "no event type giftVoucherIssued"),
-        ("publish", "customerSubscription", "no rule of customerSubscription"),
+        ("publish", "rewardIssued", "no rule of rewardIssued"),
     ]
     for action, event, words in refused:
         with pytest.raises(LifeCycleError, match=words):
@@ -338,14 +338,14 @@ def test_what_cannot_be_changed_is_told_in_one_sentence(place: Place) -> None:
 
 def test_an_event_of_the_generic_rule_can_be_paused_alone(place: Place) -> None:
     place.write()
-    place.cycle.pause("customerSubscription")
+    place.cycle.pause("rewardIssued")
     hold = place.force.hold
-    mark = place.force.made_by("customerSubscription")[0]
-    assert (hold.why("customerSubscription", mark, False) or "").startswith(HELD)
+    mark = place.force.made_by("rewardIssued")[0]
+    assert (hold.why("rewardIssued", mark, False) or "").startswith(HELD)
     assert hold.why("requestUpdated", mark, False) is None
-    assert ("customerSubscription", "paused") in {(one.event, one.stage) for one in place.cycle.standings()[0]}
-    place.cycle.resume("customerSubscription")
-    assert place.force.hold.why("customerSubscription", mark, False) is None
+    assert ("rewardIssued", "paused") in {(one.event, one.stage) for one in place.cycle.standings()[0]}
+    place.cycle.resume("rewardIssued")
+    assert place.force.hold.why("rewardIssued", mark, False) is None
 
 
 def test_what_a_draft_made_is_never_sent(place: Place) -> None:
@@ -360,29 +360,29 @@ def test_what_a_draft_made_is_never_sent(place: Place) -> None:
 
 
 def test_a_draft_beside_the_generic_rule_leaves_it_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = "customerSubscription:\n  event_type: loyalty.customerSubscription\n  use: [envelope]\n"
+    own = "rewardIssued:\n  event_type: loyalty.rewardIssued\n  use: [envelope]\n"
     put(place.folder, {"mine.yaml": own})
-    assert place.force.held == {"customerSubscription": Stage.DRAFT}
+    assert place.force.held == {"rewardIssued": Stage.DRAFT}
     monkeypatch.setenv("CAPILLARY_DELIVER_OTHER_EVENTS", "true")
     force = place.force
-    assert (force.held, set(force.drafts)) == ({}, {"customerSubscription"})
-    assert force.made_by("customerSubscription") == force.made_by("requestUpdated")
-    place.publish("customerSubscription")
-    assert place.force.made_by("customerSubscription") != force.made_by("customerSubscription")
-    assert place.force.hold.why("customerSubscription", force.made_by("requestUpdated")[0], False) is OUTDATED
+    assert (force.held, set(force.drafts)) == ({}, {"rewardIssued"})
+    assert force.made_by("rewardIssued") == force.made_by("requestUpdated")
+    place.publish("rewardIssued")
+    assert place.force.made_by("rewardIssued") != force.made_by("rewardIssued")
+    assert place.force.hold.why("rewardIssued", force.made_by("requestUpdated")[0], False) is OUTDATED
 
 
 def test_the_generic_rule_has_a_life_cycle_too(place: Place) -> None:
     own = '"*":\n  fields: {_tenant.capillary.trigger.name: {value: own}}\n'
     put(place.folder, {"mine.yaml": own})
-    before = place.force.made_by("customerSubscription")[0]
+    before = place.force.made_by("rewardIssued")[0]
     assert (before, set(place.force.drafts)) == (mark_of(shipped(), GENERIC), {GENERIC})
     place.publish(GENERIC)
     force = place.force
-    assert (force.drafts, force.made_by("customerSubscription")[0] != before) == ({}, True)
-    assert force.hold.why("customerSubscription", before, False) is OUTDATED
+    assert (force.drafts, force.made_by("rewardIssued")[0] != before) == ({}, True)
+    assert force.hold.why("rewardIssued", before, False) is OUTDATED
     assert force.hold.why(POINTS, before, False) is None
     place.cycle.pause(GENERIC)
-    after = place.force.made_by("customerSubscription")[0]
-    assert (place.force.hold.why("customerSubscription", after, False) or "").startswith(HELD)
+    after = place.force.made_by("rewardIssued")[0]
+    assert (place.force.hold.why("rewardIssued", after, False) or "").startswith(HELD)
     assert place.force.hold.why(POINTS, after, False) is None

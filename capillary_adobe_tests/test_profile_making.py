@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pyarrow as pa
 import pytest
 
+from capillary_adobe.customer_facts import merge_slice
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.profile_check import coverage, read_back
 from capillary_adobe.profile_making import EVENT_NAME, MOST_DUE, STAGE, ProfileCounts, ProfileMaking, customer_key
@@ -22,9 +24,9 @@ from capillary_adobe.state.customers import Customers
 from capillary_adobe.state.open_profiles import ledger_id
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS, XDM_PROFILES
 from capillary_adobe.xdm.profiles import MAX_BYTES, ProfileStage
-from capillary_adobe_tests.capillary.events import DAY, ORG, event, raw_batch
+from capillary_adobe_tests.capillary.events import CREATED_MS, DAY, ORG, event, raw_batch
 
-NOW_MS = 1_900_000_000_000
+NOW_MS = 1_790_000_000_000
 SPACING_MS = 30_000
 
 
@@ -137,6 +139,53 @@ def test_a_survivor_gets_a_row_with_its_victim(place: Place) -> None:
     assert "person" not in victim
     assert victim["_acme"]["capillary"]["mergedInto"] == "2"
     assert [one["id"] for one in survivor["identityMap"]["capillaryCustomerId"]] == ["2", "1"]
+
+
+def test_a_merge_makes_the_rows_of_both_though_its_event_is_the_survivors(place: Place) -> None:
+    part = place.land("b1", 2, lane="history")
+    place.tell(1, first_name="Old", merged_into=2)
+    place.tell(2, first_name="New", merged__1=True)
+    place.tell(9, merged_into=8)
+
+    place.make(part)
+
+    assert place.made() == [(1, 1), (2, 1)]
+    assert {row["lane"] for row in place.rows()} == {"history"}
+    place.acknowledge((1, 1), (2, 1))
+    place.tell(2, first_name="Newer")
+    place.make(place.land("b2", 2), NOW_MS + SPACING_MS)
+    assert place.made(Slice(DAY, "b2")) == [(2, 2)]
+
+
+def test_a_chain_of_merges_of_customers_nobody_has_seen_ends_in_one_batch(place: Place) -> None:
+    part = Slice(DAY, "m1")
+    merges = [
+        event(
+            "loyaltyCustomerMerge",
+            {
+                "customerIdentifiers": None,
+                "survivorCustomerIdentifiers": {"customerId": survivor},
+                "victimCustomerIdentifiers": {"customerId": victim},
+            },
+            eventId=f"m-{victim}",
+            createdAt=CREATED_MS + survivor,
+        )
+        for victim, survivor in ((2, 3), (1, 2))
+    ]
+    rows = [row | {"batch_id": "m1"} for row in raw_batch(merges).to_pylist()]
+    place.lake.replace(RAW_EVENTS, part, [pa.RecordBatch.from_pylist(rows, schema=RAW_EVENTS.schema)])
+    merge_slice(place.lake, place.customers, part, ProfileSettings(), "Deleted", ZoneInfo("UTC"), lambda _: None)
+
+    place.make(part)
+
+    made = {row["customer_id"]: orjson.loads(row["entity"]) for row in place.rows()}
+    assert {one: record["_acme"]["capillary"].get("mergedInto") for one, record in made.items()} == {
+        1: "2",
+        2: "3",
+        3: None,
+    }
+    named = {one: [mine["id"] for mine in record["identityMap"]["capillaryCustomerId"]] for one, record in made.items()}
+    assert named == {1: ["1"], 2: ["2", "1"], 3: ["3", "2"]}
 
 
 def test_nothing_is_made_of_what_was_settled_already(place: Place) -> None:

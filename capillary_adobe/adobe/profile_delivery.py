@@ -35,6 +35,7 @@ from capillary_adobe.settings import AdobeSettings, Lane
 from capillary_adobe.state import DayReceipts, Fate, Outcome, Receipts, State
 from capillary_adobe.state.customers import Customers
 from capillary_adobe.state.open_profiles import NOBODY, OpenProfiles, ProfileRow, Standing
+from capillary_adobe.state.pace import CLOCK_SLACK_SECONDS
 
 PROFILES = "profiles"
 """The kind of these records in receipts and tables, and the name of the lock that their writers share."""
@@ -46,6 +47,8 @@ _LIVE_CHUNK = 2000
 # One request: whoever sends history holds the lock no longer than that takes.
 _HISTORY_CHUNK = 500
 _HISTORY_BUDGET_SECONDS = 10.0
+# Beyond what the clocks of several machines differ by, one was set back, and nobody waits until it has caught up.
+_CLOCK_SLACK_MS = round(CLOCK_SLACK_SECONDS * 1000)
 
 
 class _Record(NamedTuple):
@@ -176,7 +179,7 @@ class ProfileDelivery:
             standing = standings.get(record.row.key, NOBODY)
             if standing.supersedes(revision):
                 counts.outcomes[Outcome.SUPERSEDED] += 1
-            elif revision > standing.last_revision and 0 <= now_ms - standing.last_ms < self._spacing_ms:
+            elif revision > standing.last_revision and -_CLOCK_SLACK_MS <= now_ms - standing.last_ms < self._spacing_ms:
                 # It stays pending, and goes with a later run, or a newer one does.
                 counts.outcomes[Outcome.PENDING] += 1
             else:

@@ -7,7 +7,6 @@ here: the same of events (`status.py`), sending (`profile_delivery.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -20,24 +19,17 @@ from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE
 
 EVENT_NAME = "(profile)"
 """What stands in place of an event's name."""
-SUPERSEDED = "A newer profile of the customer has been sent, so this one never is."
+SUPERSEDED = "A newer profile of the customer takes its place, so this one is never sent."
 
 _CARRIED = ["day", "batch_id", "lane", "id"]
 COLUMNS = [*_CARRIED, "org_id", "customer_id", "revision", "newest_ms"]
 REFUSED_COLUMNS = [*COLUMNS, "entity"]
 
 
-@dataclass
-class OpenOutcomes:
-    """Records that a run still has to send, by micro-batch."""
-
-    rows: list[tuple[str, ProfileRow]] = field(default_factory=list)
-
-
 def profile_outcomes(
-    state: State, day: str, records: Iterable[pa.RecordBatch], left: OpenOutcomes
+    state: State, day: str, records: Iterable[pa.RecordBatch], left: list[ProfileRow]
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of `ingestion_status` for records (the columns `COLUMNS`), in the same order.
+    """Rows of `ingestion_status` for records (the columns `COLUMNS`), in the same order; `left` gets those without an outcome.
 
     Each without an outcome is noted first and looked at then: whoever settles a newer one of the customer in between finds
     the note, and marks the day as one to write again.
@@ -52,9 +44,7 @@ def profile_outcomes(
         register.wait(day, [row for row in unsettled if row not in superseded])
         superseded |= _superseded(register, [row for row in unsettled if row not in superseded])
         found = [Outcome.SUPERSEDED if row in superseded else None for row in rows]
-        waiting = [row for row in unsettled if row not in superseded]
-        of_batch = dict(zip(rows, batch.column("batch_id").to_pylist(), strict=True))
-        left.rows += [(of_batch[row], row) for row in waiting]
+        left += [row for row in unsettled if row not in superseded]
         yield _told(batch, states, found)
 
 

@@ -25,7 +25,7 @@ from capillary_adobe.defs.assets import (
 )
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
-from capillary_adobe.defs.customer_sensor import REFRESH_JOB, build_customer_sensor
+from capillary_adobe.defs.customer_sensor import LOOKUP_JOB, REFRESH_JOB, build_customer_sensor
 from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
 from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
 from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_job, build_erasure_schedule
@@ -54,7 +54,7 @@ SCHEMA_JOB = "revalidate_sample"
 REPLAY_JOB = "replay_cause"
 SETUP_JOB = "adobe_setup"
 RECONCILE_JOB = "reconcile_day"
-REFRESHED = (LOOKUPS, "xdm_profiles", "ingestion_status")
+REFRESHED = ("xdm_profiles", "ingestion_status")
 REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
 
@@ -100,9 +100,14 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         REFRESH_JOB,
         selection=dg.AssetSelection.assets(*REFRESHED),
         description=(
-            "Look customers up at Capillary and send the profiles that changed, by whatever; started by customer_sensor for "
+            "Send the profiles that changed, by whatever, and that no micro-batch sends; started by customer_sensor for "
             "today's partition."
         ),
+    )
+    look_up = dg.define_asset_job(
+        LOOKUP_JOB,
+        selection=dg.AssetSelection.assets(LOOKUPS),
+        description="Look customers and bills up at Capillary; started by customer_sensor.",
     )
     environment = dg.define_asset_job(
         SETUP_JOB,
@@ -125,7 +130,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             landing_spec(),
             build_capillary_delivery_log(partitions),
             *road,
-            build_customer_lookups(partitions),
+            build_customer_lookups(),
             build_aep_verdict(),
             build_schema_conformance(),
             build_adobe_environment(),
@@ -140,6 +145,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             revalidate,
             replay,
             refresh,
+            look_up,
             build_stage_job(),
             build_resend_job(),
             environment,
@@ -155,7 +161,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_landing_sensor(JOB),
             build_verdict_sensor(VERDICT_JOB),
             build_schema_sensor(SCHEMA_JOB),
-            build_customer_sensor(),
+            build_customer_sensor(look_up, refresh),
         ],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.

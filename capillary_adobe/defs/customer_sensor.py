@@ -1,14 +1,19 @@
-"""The sensor that asks for runs of `refresh_customers`: look-ups that are due, and profiles that no micro-batch sends.
+"""The sensor of the customers: it asks for look-ups that are due, and for the profiles that no micro-batch sends.
 
-Belongs here: the tick: a few cheap questions to the state database, a run request or a reason. Does not belong here: asking
+Belongs here: the tick: a few cheap questions to the state database, run requests or a reason. Does not belong here: asking
 Capillary, which may take longer than a tick may (`assets/customer_lookups.py`).
+
+Two jobs, since runs of one day wait for each other: look-ups take a minute, and nothing of a day may wait for them.
 """
 
 import time
 from datetime import UTC, datetime
+from itertools import takewhile
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from capillary_adobe.adobe.delivery import INLET
 from capillary_adobe.defs.assets.customer_lookups import OFF
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, MicroBatchConfig
@@ -17,54 +22,80 @@ from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.looking_up import LookUps
 from capillary_adobe.settings import ProfileSettings, load
-from capillary_adobe.state import State
+from capillary_adobe.state import Paces, State
 from capillary_adobe.state.customers import Customers
 from capillary_adobe.tables import INGESTION_STATUS, XDM_PROFILES
 
+LOOKUP_JOB = "look_up_customers"
 REFRESH_JOB = "refresh_customers"
 BATCH_PREFIX = "lookups-"
 """How the ids of micro-batches begin that stand for no landed objects but for customers who have changed."""
 _SECONDS = 15
+# Six failures in a row make the longest pause, a quarter of an hour.
+_LOOKED_AT = 6
+# The sensor asks again by itself.
+_TAGS = {"dagster/max_retries": "0", "dagster/max_runtime": str(LONGEST_RUN_SECONDS)}
 
 
-def build_customer_sensor() -> dg.SensorDefinition:
-    """The sensor that asks for runs of the job."""
+def build_customer_sensor(*jobs: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """The sensor that asks for runs of these jobs."""
 
     @dg.sensor(
         name="customer_sensor",
-        job_name=REFRESH_JOB,
+        jobs=jobs,
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Asks for a run of refresh_customers when a customer or a bill is to be looked up at Capillary, or when a "
-            "customer's profile has changed and no micro-batch has sent it. While Capillary is down it asks for none; events "
-            "go on without, or wait, as CAPILLARY_LOOKUP_POLICY says. Stop the sensor to hold look-ups; events then hold "
-            "what their payloads tell and what is known."
+            "Asks for a run of look_up_customers when a customer or a bill is to be looked up at Capillary, and for one of "
+            "refresh_customers when a customer's profile has changed and no micro-batch has sent it. While Capillary is down "
+            "it asks for no look-ups; events go on without, or wait, as CAPILLARY_LOOKUP_POLICY says. Stop the sensor to hold "
+            "look-ups; events then hold what their payloads tell and what is known."
         ),
     )
-    def customer_sensor(context: dg.SensorEvaluationContext, state: StateResource) -> dg.RunRequest | dg.SkipReason:
+    def customer_sensor(context: dg.SensorEvaluationContext, state: StateResource) -> dg.SensorResult:
         with told_plainly():
-            running = context.instance.get_runs(dg.RunsFilter(job_name=REFRESH_JOB, statuses=ACTIVE), limit=1)
-            if running:
-                return dg.SkipReason(f"run {running[0].run_id[:8]} is looking customers up")
             database, now_ms = state.open(), time.time_ns() // 1_000_000
-            look_ups, words = _due_look_ups(database)
-            if look_ups or _due_profiles(database, now_ms):
-                return _request(now_ms)
-            return dg.SkipReason(words)
+            requests: list[dg.RunRequest] = []
+            if words := _running(context.instance, LOOKUP_JOB):
+                look_ups = False
+            else:
+                look_ups, words = _due_look_ups(database)
+            if look_ups:
+                requests.append(dg.RunRequest(f"{LOOKUP_JOB}-{now_ms}", job_name=LOOKUP_JOB, tags=_TAGS))
+            if _may_send(context.instance, database, now_ms) and _due_profiles(database, now_ms):
+                requests.append(_request(now_ms))
+            return dg.SensorResult(run_requests=requests, skip_reason=None if requests else words)
 
     return customer_sensor
 
 
-def _due_look_ups(state: State) -> tuple[int, str]:
-    """How many look-ups may be made now; in words why none."""
+def _running(instance: dg.DagsterInstance, job: str) -> str:
+    """In words, which run of a job is at work; empty if none is."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=1)
+    return f"run {runs[0].run_id[:8]} of {job} is at work" if runs else ""
+
+
+def _may_send(instance: dg.DagsterInstance, state: State, now_ms: int) -> bool:
+    """Whether a run may send profiles: none is at work, AEP is not known to be down, and the last ones have not just failed."""
+    inlet = Paces(state).look(INLET, now_ms / 1000)
+    if inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000:
+        return False
+    latest = instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB), limit=_LOOKED_AT)
+    if any(one.dagster_run.status in ACTIVE for one in latest):
+        return False
+    failed = list(takewhile(lambda one: one.dagster_run.status is dg.DagsterRunStatus.FAILURE, latest))
+    # Each failure in a row doubles the pause.
+    return not failed or now_ms / 1000 >= (failed[0].end_time or 0) + _SECONDS * 2 ** len(failed)
+
+
+def _due_look_ups(state: State) -> tuple[bool, str]:
+    """Whether look-ups may be made now; in words why none."""
     look_ups = LookUps.of(state)
     if look_ups is None:
-        return 0, OFF
+        return False, OFF
     if down := look_ups.down_words():
-        return 0, down
-    queue = look_ups.counts()
-    return queue.due, f"nobody to look up; {queue.waiting} look-ups wait for their next try"
+        return False, down
+    return look_ups.any_due(), "nobody to look up now"
 
 
 def _due_profiles(state: State, now_ms: int) -> bool:
@@ -78,12 +109,8 @@ def _request(now_ms: int) -> dg.RunRequest:
     config = MicroBatchConfig(batch_id=f"{BATCH_PREFIX}{now_ms}")
     return dg.RunRequest(
         run_key=config.batch_id,
+        job_name=REFRESH_JOB,
         partition_key=datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat(),
         run_config=dg.RunConfig(ops=dict.fromkeys((XDM_PROFILES.name, INGESTION_STATUS.name), config)),
-        # The sensor asks again by itself.
-        tags={
-            BATCH_TAG: config.batch_id,
-            "dagster/max_retries": "0",
-            "dagster/max_runtime": str(LONGEST_RUN_SECONDS),
-        },
+        tags={BATCH_TAG: config.batch_id, **_TAGS},
     )

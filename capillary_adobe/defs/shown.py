@@ -100,4 +100,7 @@ def preview(lake: Lake, table: Table, part: Slice, columns: list[str]) -> dg.Mar
             frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True).dt.strftime("%Y-%m-%d %H:%M:%S")
         if name in ("event_key", "id"):
             frame[name] = frame[name].str[:12]
+        if name == "object":
+            # A profile lies in no landed object; its customer stands there instead.
+            frame[name] = frame[name].str.replace(r"^customers/.*", "customers", regex=True)
     return dg.MetadataValue.md(frame.to_markdown(index=False))

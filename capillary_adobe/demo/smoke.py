@@ -22,6 +22,7 @@ from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings
 
 _GROUP = "delivery"
 _MICRO_BATCH_JOB = "deliver_micro_batch"
+_LOOKUP_JOB = "look_up_customers"
 _LONGEST_SECONDS = 120.0
 _STATUS_SECONDS = 60
 _ASK_SECONDS = 10
@@ -75,7 +76,7 @@ class _Look:
             self._say(
                 f"{day['day']}: balanced, {day['landed_lines']} lines landed, {day['raw']} events, "
                 f"{day['duplicates']} duplicates, {sum(day['quarantined'].values())} in quarantine, "
-                f"{day['delivery']['accepted']} accepted by AEP"
+                f"{day['delivery']['accepted']} accepted by AEP, and {day['profile_delivery']['accepted']} profiles"
             )
 
     def _micro_batch_delivered(self) -> bool:
@@ -101,12 +102,18 @@ class _Look:
         self._say(f"{day}: {account['sent']} events in Capillary's log, all of them landed")
 
     def _everything_is_read(self) -> bool:
-        # A balance takes seconds of a core that the runs need, so it is drawn only when none is at work.
-        if self._stack.ui.unfinished():
+        # A balance takes seconds of a core that the runs need, so it is drawn only when none is at work. Look-ups go on
+        # beside, as long as Capillary's quota makes them.
+        look_ups = self._stack.ui.unfinished(pipelineName=_LOOKUP_JOB)
+        if set(self._stack.ui.unfinished()) - set(look_ups):
             return False
         self._days = self._status()
         return len(self._days) > 1 and all(
-            day["balanced"] and not day["unread_objects"] and day["delivery"]["accepted"] for day in self._days
+            day["balanced"]
+            and not day["unread_objects"]
+            and day["delivery"]["accepted"]
+            and day["profile_delivery"]["accepted"]
+            for day in self._days
         )
 
     def _rerun(self, day: str) -> list[dict[str, Any]]:

@@ -84,6 +84,9 @@ class Stack:
         cut_off = self.ui.cancel_unfinished()
         if cut_off:
             self._say(f"Cut off when the demo last stopped, now marked as cancelled: {cut_off} runs.")
+        if around.feeds:
+            # Else stores and programs would have no names before the first night.
+            self.ui.materialize("reference")
         self._run("daemon", *_dagster("dagster._daemon", "run", "-w", str(around.workspace)))
         self.wait("Dagster daemon", lambda: self.ui.daemons_reported(daemon_since))
         if around.feeds:

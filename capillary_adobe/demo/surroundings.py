@@ -202,6 +202,8 @@ class Surroundings:
     def _of_capillary(self) -> dict[str, str]:
         return {
             **Organisation.demo().environment(self.capillary_url),
+            # What a production cluster may allow; everybody is looked up while one watches.
+            "CAPILLARY_LOOKUP_CALLS_PER_MINUTE": "600",
             "CAPILLARY_WEBHOOK_URL": self.webhook_url,
             "RECEIVE_HOST": HOST,
             "RECEIVE_PORT": str(self.ports.receiver),

@@ -87,9 +87,9 @@ class DagsterUi:
             for found in self._ask(_RUNS, filter=wanted)["runsOrError"]["results"]
         ]
 
-    def unfinished(self) -> list[str]:
-        """Ids of the runs that wait or are at work."""
-        return [run.run_id for run in self.runs(statuses=_UNFINISHED)]
+    def unfinished(self, **wanted: Any) -> list[str]:
+        """Ids of the runs that fit the filter and wait or are at work."""
+        return [run.run_id for run in self.runs(statuses=_UNFINISHED, **wanted)]
 
     def cancel_unfinished(self) -> int:
         """Mark every unfinished run as cancelled, for a Dagster that has just started and has none at work."""
@@ -104,8 +104,8 @@ class DagsterUi:
         evaluations = [event["evaluation"] for event in events if event.get("evaluation")]
         return [one["checkName"] for one in evaluations if not one["success"] and one["severity"] == "ERROR"]
 
-    def materialize(self, group: str, partition: str) -> str:
-        """Materialize a partition of a group's assets, as the button of the UI does; the run's id.
+    def materialize(self, group: str, partition: str | None = None) -> str:
+        """Materialize a group's assets, or a partition of them, as the button of the UI does; the run's id.
 
         Raises:
             DemoError: Dagster refuses the run.
@@ -121,11 +121,11 @@ class DagsterUi:
             "jobName": "__ASSET_JOB",
             "assetSelection": keys,
         }
-        tags = [{"key": "dagster/partition", "value": partition}]
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
         params = {"selector": selector, "mode": "default", "executionMetadata": {"tags": tags}, "runConfigData": {}}
         answer = self._ask(_LAUNCH, params=params)["launchPipelineExecution"]
         if answer["__typename"] != "LaunchRunSuccess":
-            raise DemoError(f"Dagster did not take the run of {partition}: {answer}")
+            raise DemoError(f"Dagster did not take the run of {partition or group}: {answer}")
         return answer["run"]["runId"]
 
     def _ask(self, question: str, **variables: Any) -> dict[str, Any]:

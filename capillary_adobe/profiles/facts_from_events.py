@@ -84,7 +84,7 @@ def facts_of_event(row: Mapping[str, Any], settings: ProfileSettings, erasure_la
             fields |= _card(reader, data)
         fields |= loyalty_of_event(reader, name, data, row["created_ms"])
         if name == "customerSubscription":
-            fields |= consents(reader, data.get("subscriptions"), "currentStatus", "subscriptions[]")
+            fields |= consents(reader, data.get("subscriptions"), "currentStatus", "subscriptions[]", by_account=True)
         holder = _identifiers(data, key)
         found = [Facts(key, stamp, fields | _contacts(reader, holder)), *_cards(reader, holder, key)]
     return Read(found, reader.masked, reader.unreadable)
@@ -197,8 +197,9 @@ def _merge(reader: Reader, data: dict[str, Any], survivor: CustomerKey, stamp: S
             tier_number=reader.whole(one.get("tierNumber"), f"{path}.tierNumber"),
         )
         if "tier_number" in told:
-            # The name that was known may be another tier's.
+            # What was known of the tier may be another tier's.
             told["tier_name"] = names.get(told["tier_number"]) if known == program else None
+            told |= {"tier_expiry": None, "next_tier": None, "points_to_next_tier": None}
         fields |= {f"program.{known}.{name}": value for name, value in told.items()}
     holder = data.get("survivorCustomerIdentifiers")
     holder = holder if type(holder) is dict else {}

@@ -81,7 +81,7 @@ def _tier(reader: Reader, prefix: str, data: dict[str, Any], tiers: Any, at_ms: 
     )
     if changed is not None:
         # What was known belongs to the tier before.
-        found[f"{prefix}.tier_name"] = names.get(number)
+        found = {f"{prefix}.tier_name": None, f"{prefix}.tier_expiry": None, **found}
         found[f"{prefix}.points_to_next_tier"] = None
     if names:
         above = [tier for tier in names if tier > number]
@@ -96,7 +96,8 @@ def _expiration(reader: Reader, prefix: str, data: dict[str, Any]) -> dict[str, 
     day = reader.end_of_day(data, "scheduledExpiryDate", "scheduledExpiryDate")
     if points is None or day is None:
         return {}
-    return {f"{prefix}.expirations": [{"points": points, "date": day}]}
+    # Apart from the whole list of a look-up, which it must not shorten.
+    return {f"{prefix}.expires_next": {"points": points, "date": day}}
 
 
 def _of_group(reader: Reader, data: dict[str, Any]) -> bool:

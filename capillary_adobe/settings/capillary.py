@@ -56,6 +56,11 @@ class CapillaryApiSettings(BaseSettings):
         default=60.0, ge=0, description="How long one call is repeated that fails for the moment; 0 tries once."
     )
 
+    @property
+    def complete(self) -> bool:
+        """Whether Capillary can be asked at all."""
+        return None not in (self.url, self.key, self.secret)
+
 
 class WebhookSettings(BaseSettings):
     """The webhook that `capillary-adobe subscribe` keeps at Capillary; its header and secret are the receiver's."""

@@ -7,6 +7,7 @@ reading them (`reading.py`).
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -27,8 +28,12 @@ def _inlet(value: str) -> str:
     return value
 
 
+# It reads every file of the time zones, and a run loads settings a dozen times.
+_zones = cache(available_timezones)
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         raise ValueError("give an IANA zone name, such as Asia/Kolkata")
     return value
 

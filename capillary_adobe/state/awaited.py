@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from capillary_adobe.state.database import State, metadata, microbatches
-from capillary_adobe.state.lookups import Wanted, in_parts
+from capillary_adobe.state.lookups import Wanted, any_of, in_parts, one_writer
 from capillary_adobe.state.microbatches import whole_day_id
 
 awaited = sa.Table(
@@ -50,7 +50,7 @@ class Awaited:
         until: dict[Wanted, int] = {}
         for wanted, until_ms in waits:
             until[wanted] = min(until_ms, until.get(wanted, until_ms))
-        with self._state.begin() as connection:
+        with one_writer(self._state) as connection:
             connection.execute(sa.delete(awaited).where(replaced))
             for part in in_parts(sorted(until.items())):
                 rows = [
@@ -65,16 +65,13 @@ class Awaited:
                     }
                     for one, until_ms in part
                 ]
-                connection.execute(self._state.insert(awaited).values(rows))
+                connection.execute(self._state.insert(awaited), rows)
 
     def answered(self, wanted: Sequence[Wanted], now_ms: int) -> None:
         """Note answers, and let go what has waited for them."""
-        c = awaited.c
-        for part in in_parts(wanted):
-            keys = [(one.kind, one.org_id, one.key) for one in part]
-            with self._state.begin() as connection:
-                mine = sa.tuple_(c.kind, c.org_id, c.key).in_(keys)
-                connection.execute(sa.update(awaited).where(mine).values(answered=True))
+        for these in any_of(awaited, wanted):
+            with one_writer(self._state) as connection:
+                connection.execute(sa.update(awaited).where(these).values(answered=True))
         self.let_go(now_ms)
 
     def let_go(self, now_ms: int) -> None:
@@ -90,7 +87,7 @@ class Awaited:
             .group_by(c.batch_id)
             .having(sa.func.count().filter(c.answered.is_(True)) * 2 >= sa.func.count())
         )
-        with self._state.begin() as connection:
+        with one_writer(self._state) as connection:
             connection.execute(
                 sa.update(microbatches)
                 .where(m.batch_id.in_(ready), m.not_before_ms > now_ms)

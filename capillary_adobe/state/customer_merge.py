@@ -140,7 +140,7 @@ class CustomerMerge:
             for key, found in outcomes.items()
             if found.had is not None and found.has is not None and found.had != found.has
         ]
-        # A merged or deleted customer has no identities; what it had before counts no more either.
+        # A merged or deleted customer has no identities; what it had before is the survivor's, or nobody's.
         ended = [
             key
             for key, found in outcomes.items()
@@ -148,8 +148,31 @@ class CustomerMerge:
         ]
         if not changes and not ended:
             return
-        flipped = self._uses.change(connection, changes, ended)
+        flipped = self._uses.change(connection, changes, self._ends(connection, ended))
         ask_again(self._state, connection, [key for key in flipped if not _is_changed(outcomes.get(key))], now_ms)
+        self._guard(connection, flipped.union(key for key, had, has in changes if had - has))
+
+    def _guard(self, connection: sa.Connection, keys: Collection[CustomerKey]) -> None:
+        """Let no record leave any more that was made before the guard decided, or of an identity that is gone."""
+        for org_id, ids in slices(keys):
+            mine = these(self._state, customers, org_id, ids)
+            connection.execute(sa.update(customers).where(mine).values(guarded_revision=customers.c.revision))
+
+    def _ends(self, connection: sa.Connection, ended: Collection[CustomerKey]) -> dict[CustomerKey, CustomerKey | None]:
+        """Who each of these customers is now, chains of merges followed; None for one who was deleted.
+
+        Of merges that lead in a circle it is whoever of them is met twice.
+        """
+        rows: dict[CustomerKey, _Stored] = {}
+        ahead = set(ended)
+        while ahead:
+            found = self._stored(connection, ahead)
+            rows |= found
+            into = {
+                CustomerKey(key.org_id, one.merged_into) for key, one in found.items() if one.merged_into is not None
+            }
+            ahead = into - rows.keys() - ahead
+        return {key: _end(rows, key) for key in ended}
 
 
 def ask_again(state: State, connection: sa.Connection, keys: Collection[CustomerKey], now_ms: int) -> int:
@@ -164,6 +187,14 @@ def ask_again(state: State, connection: sa.Connection, keys: Collection[Customer
         )
         asked += max(connection.execute(statement).rowcount, 0)
     return asked
+
+
+def _end(rows: Mapping[CustomerKey, _Stored], key: CustomerKey) -> CustomerKey | None:
+    seen: set[CustomerKey] = set()
+    while (row := rows.get(key)) is not None and row.merged_into is not None and key not in seen:
+        seen.add(key)
+        key = CustomerKey(key.org_id, row.merged_into)
+    return None if row is not None and row.deleted else key
 
 
 def _is_changed(found: _Outcome | None) -> bool:

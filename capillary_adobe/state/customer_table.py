@@ -31,6 +31,9 @@ customers = sa.Table(
     # The last revision that AEP has acknowledged or refused, or of which no valid profile could be made.
     sa.Column("settled_revision", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("settled_ms", sa.BigInteger, nullable=False, server_default="0"),
+    # The revision since which an identity is held back, or the customer's no longer: an older record might tell it, and is
+    # not sent any more.
+    sa.Column("guarded_revision", sa.BigInteger, nullable=False, server_default="0"),
     # Since when a profile waits to be sent, epoch ms; without meaning while none does.
     sa.Column("due_ms", sa.BigInteger, nullable=False, server_default="0"),
     # When Capillary was last asked about the customer, epoch ms.

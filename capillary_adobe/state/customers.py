@@ -21,6 +21,7 @@ from capillary_adobe.state.customer_merge import CustomerMerge, ask_again
 from capillary_adobe.state.customer_read_ahead import ReadAhead
 from capillary_adobe.state.customer_table import (
     CUSTOMERS_AT_ONCE,
+    among,
     customers,
     hold_writers,
     insert_rows,
@@ -33,9 +34,11 @@ from capillary_adobe.state.customer_table import (
 from capillary_adobe.state.database import State
 from capillary_adobe.state.identity_uses import IdentityUses
 from capillary_adobe.state.open_profiles import close_profiles
+from capillary_adobe.state.pace import CLOCK_SLACK_SECONDS
 
 _READ_AHEAD: Final = 20_000
 """Facts that are sorted at once, so that neighbours share a transaction; about 2 KB of memory each."""
+_CLOCK_SLACK_MS: Final = int(CLOCK_SLACK_SECONDS * 1000)
 
 
 class Merged(NamedTuple):
@@ -124,10 +127,20 @@ class Customers:
         self._open_circles(targets)
         return {key: _end(targets, key) for key in wanted if key in targets}
 
-    def merge_times(self, keys: Iterable[CustomerKey]) -> dict[CustomerKey, int]:
-        """When each merged customer was merged into another, epoch microseconds of source time."""
-        found = self._rows(keys, customers.c.document, is_merged)
-        return {key: unpacked(row[0])[MERGED_INTO].stamp.at_us for key, row in found}
+    def due_victims(self, keys: Iterable[CustomerKey]) -> dict[CustomerKey, CustomerKey]:
+        """The customers merged into these, by one step, whose own profile is due, with their survivor."""
+        c = customers.c
+        found: dict[CustomerKey, CustomerKey] = {}
+        for org_id, ids in slices(keys):
+            of_these = sa.and_(c.org_id == org_id, is_merged, among(self._state, c.merged_into, ids))
+            with self._state.read() as connection:
+                rows = connection.execute(sa.select(c.customer_id, c.merged_into).where(of_these, is_due)).all()
+            found |= {CustomerKey(org_id, row[0]): CustomerKey(org_id, row[1]) for row in rows}
+        return found
+
+    def deleted(self, keys: Iterable[CustomerKey]) -> set[CustomerKey]:
+        """Those of the customers who were deleted: nothing may be kept of them any more."""
+        return {key for key, _ in self._rows(keys, customers.c.deleted, customers.c.deleted)}
 
     def due(self, keys: Collection[CustomerKey] | None, limit: int, settled_before_ms: int) -> list[Due]:
         """At most `limit` customers, of these or of all, whose profile has changed since it was settled last.
@@ -135,7 +148,9 @@ class Customers:
         Those who have waited longest come first. Whose profile was settled after `settled_before_ms` waits.
         """
         c = customers.c
-        ready = sa.and_(is_due, c.settled_ms <= settled_before_ms)
+        # A moment to come is that of a clock that was set back since; nobody waits for it.
+        settled_lately = c.settled_ms.between(int(settled_before_ms) + 1, self._now_ms() + _CLOCK_SLACK_MS)
+        ready = sa.and_(is_due, ~settled_lately)
         if keys is None:
             query = (
                 sa.select(c.due_ms, c.org_id, c.customer_id).where(ready).order_by(c.due_ms, c.org_id, c.customer_id)
@@ -163,7 +178,7 @@ class Customers:
             rows = ", ".join(f"({one}, {int(newest[CustomerKey(org_id, one)])})" for one in ids)
             statement = f"""
                 UPDATE customers SET settled_revision = new.column2, due_ms = {now},
-                    settled_ms = CASE WHEN settled_ms > {now} THEN settled_ms ELSE {now} END
+                    settled_ms = CASE WHEN settled_ms BETWEEN {now} AND {now + _CLOCK_SLACK_MS} THEN settled_ms ELSE {now} END
                 FROM (VALUES {rows}) AS new
                 WHERE org_id = {org_id} AND customer_id = new.column1 AND settled_revision < new.column2
             """

@@ -140,7 +140,7 @@ class State:
         try:
             if self.is_sqlite:
                 Path(self._url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
-            engine = sa.create_engine(self._url)
+            engine = sa.create_engine(self._url, hide_parameters=True)
             if self.is_sqlite:
                 event.listen(engine, "connect", _prepare_sqlite)
                 event.listen(engine, "begin", _begin_immediately)
@@ -191,7 +191,8 @@ class State:
             with engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise self._unusable(error) from error
+            # Without the cause here and below: its text repeats the statement, with customers and their values.
+            raise self._unusable(error) from None
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -205,7 +206,7 @@ class State:
             with engine.connect().execution_options(reads_only=True, stream_results=True) as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error) from None
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ON CONFLICT in the database's dialect."""

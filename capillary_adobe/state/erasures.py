@@ -55,6 +55,9 @@ erasure_looks = sa.Table(
     sa.Column("began_ms", sa.BigInteger, nullable=False),
 )
 
+ORDERS_LOCK = "erasure_orders"
+"""Held while an order is prepared or posted, so that no customer is in two and none is posted twice."""
+
 _KEYS_AT_ONCE = 400
 """Customers in one statement: SQLite takes 32,766 parameters, and its parser a nesting of 1,000."""
 

@@ -7,14 +7,14 @@ An identity is known by its fingerprint alone. The tables follow the documents o
 transaction that changes those, so that what customers have equals a recount of the documents at any time.
 
 AEP never parts what an identity has joined, nor forgets whose it was. So a customer who no longer has an identity that may
-have been sent counts on, or the next one who gets it would become one person with the former. Who had it while it was held
-back, was merged or was erased counts no more.
+have been sent counts on, or the next one who gets it would become one person with the former. Once merged, the survivor
+counts instead: AEP has made one person of the two. Who had it while it was held back or was erased counts no more.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -58,6 +58,8 @@ shared_identities = sa.Table(
 Change = tuple[CustomerKey, frozenset[Identity], frozenset[Identity]]
 """A customer, the identities that it had, and those that it has now."""
 
+_NOBODY: Final[Mapping[CustomerKey, CustomerKey | None]] = {}
+
 SPANS: Final = ((2, 2), (3, 5), (6, 10), (11, 100), (101, 1000), (1001, None))
 """Spans of the histogram: how many customers share an identity."""
 
@@ -99,14 +101,20 @@ class IdentityUses:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
     def change(
-        self, connection: sa.Connection, changes: Iterable[Change], ended: Collection[CustomerKey] = ()
+        self,
+        connection: sa.Connection,
+        changes: Iterable[Change],
+        ended: Mapping[CustomerKey, CustomerKey | None] = _NOBODY,
     ) -> set[CustomerKey]:
         """Follow changed documents; the customers whose guard flipped: an identity of theirs became held, or free.
 
-        `ended` are customers who are merged into others or deleted, whether they had identities or not; nothing of them
-        stays. Some of those who flipped may be in `changes` themselves. Which row was there before is looked up, so a
-        change that is made again changes nothing.
+        `ended` are customers who are merged, each with the survivor, or deleted, with None, whether they had identities or
+        not; nothing of them stays, and what of a merged one may have been sent counts for the survivor. Some of those who
+        flipped may be in `changes` themselves. Which row was there before is looked up, so a change that is made again
+        changes nothing.
         """
+        # Who is merged in a circle is nobody else's victim.
+        ended = {key: survivor for key, survivor in ended.items() if survivor != key}
         added, removed = _differences(changes)
         if not added and not removed and not ended:
             return set()
@@ -114,28 +122,36 @@ class IdentityUses:
         left = list(self._former(connection, ended))
         prints = sorted({use.fingerprint for use in [*added, *removed, *left]})
         before = dict(self._counts(connection, prints))
-        there = self._there(connection, [*added, *removed], before)
+        heirs = [heir for use in [*removed, *left] if (heir := _heir(use, ended)) is not None]
+        there = self._there(connection, [*added, *removed, *heirs], before)
+        sent = {use for use in removed if self._may_be_sent(there.get(use, FORMER), before.get(use.fingerprint, 1))}
+        inherited = {heir for use in [*sent, *left] if (heir := _heir(use, ended)) is not None}
         new = [use for use in added if use not in there]
         again = [use for use in added if there.get(use) == FORMER]
         former, gone = [], left
         for use in removed:
-            link = there.get(use, FORMER)
-            if link == FORMER:
-                continue
-            sent = link == LINKED or before.get(use.fingerprint, 1) <= self._most
-            (former if sent and use.key not in ended else gone).append(use)
-        counts = self._counted(before, there, new, gone)
+            if there.get(use, FORMER) != FORMER:
+                (former if use in sent | inherited and use.key not in ended else gone).append(use)
+        orphaned = sorted(inherited - there.keys() - set(new))
+        counts = self._counted(before, there, [*new, *orphaned], gone)
         freed = [one for one in counts if before.get(one, 1) > self._most >= counts[one]]
         caught = [one for one in counts if before.get(one, 1) <= self._most < counts[one]]
-        self._write(connection, gone, new, counts)
+        links = {use: LINKED if use in inherited or counts[use.fingerprint] <= self._most else HELD for use in new}
+        self._write(connection, gone, links | dict.fromkeys(orphaned, FORMER))
         self._mark(connection, former, FORMER)
         self._mark(connection, again, LINKED)
+        self._mark(connection, [use for use in sorted(inherited - set(removed)) if there.get(use) == HELD], LINKED)
         for some in _batched(freed):
             free = identity_uses.c.fingerprint.in_(some) & (identity_uses.c.link == HELD)
             connection.execute(sa.update(identity_uses).where(free).values(link=LINKED))
-        self._write_shared(connection, {use.fingerprint: use.kind for use in [*new, *gone]}, before, counts)
+        changed = {use.fingerprint: use.kind for use in [*new, *orphaned, *gone]}
+        self._write_shared(connection, changed, before, counts)
         users = self._uses(connection, [*freed, *caught])
         return {use.key for use, link in users if link != FORMER}
+
+    def _may_be_sent(self, link: int, customers: int) -> bool:
+        """Whether a use that ends may stand in AEP."""
+        return link == LINKED or (link == HELD and customers <= self._most)
 
     def shared(self, identities: Iterable[Identity]) -> frozenset[Identity]:
         """Those of the identities that more customers have or had than may share one."""
@@ -230,22 +246,20 @@ class IdentityUses:
             counts[use.fingerprint] -= 1
         return counts
 
-    def _write(
-        self, connection: sa.Connection, gone: Iterable[_Use], new: Iterable[_Use], counts: dict[bytes, int]
-    ) -> None:
+    def _write(self, connection: sa.Connection, gone: Iterable[_Use], new: Mapping[_Use, int]) -> None:
         for some in _batched(gone):
             connection.execute(sa.delete(identity_uses).where(_IS_IT), [_it(use) for use in some])
         insert = self._state.insert(identity_uses)
-        for some in _batched(new):
+        for some in _batched(new.items()):
             rows = [
                 {
                     "fingerprint": use.fingerprint,
                     "org_id": use.key.org_id,
                     "customer_id": use.key.customer_id,
                     "kind": use.kind,
-                    "link": HELD if counts[use.fingerprint] > self._most else LINKED,
+                    "link": link,
                 }
-                for use in some
+                for use, link in some
             ]
             connection.execute(insert, rows)
 
@@ -277,6 +291,12 @@ class _Use(NamedTuple):
     fingerprint: bytes
     key: CustomerKey
     kind: str
+
+
+def _heir(use: _Use, ended: Mapping[CustomerKey, CustomerKey | None]) -> _Use | None:
+    """The use as the survivor's; None unless its customer is merged."""
+    survivor = ended.get(use.key)
+    return None if survivor is None else use._replace(key=survivor)
 
 
 def _batched(items: Iterable[_Item]) -> Iterator[list[_Item]]:

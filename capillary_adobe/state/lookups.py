@@ -7,6 +7,7 @@ asking (`looking_up.py`), and what was answered (`state.customers`, `state.trans
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeVar, cast
 
@@ -25,6 +26,7 @@ HISTORY: Final = 1
 FIRST_PAUSE_MS: Final = 30_000
 LONGEST_PAUSE_MS: Final = 3_600_000
 _AT_ONCE = 500
+_LOCK: Final = int.from_bytes(b"lookups ", "big", signed=True)
 
 lookups = sa.Table(
     "lookups",
@@ -104,14 +106,15 @@ class LookupQueue:
                 {**one._asdict(), "urgency": urgency, "wanted_ms": now_ms, "due_ms": now_ms, "attempts": 0}
                 for one in part
             ]
-            statement = self._state.insert(lookups).values(rows)
+            # Rows beside the statement: written into it, they would cost twenty times as much.
+            statement = self._state.insert(lookups)
             statement = statement.on_conflict_do_update(
                 index_elements=["kind", "org_id", "key"],
                 set_={"urgency": statement.excluded.urgency},
                 where=lookups.c.urgency > statement.excluded.urgency,
             )
-            with self._state.begin() as connection:
-                connection.execute(statement)
+            with one_writer(self._state) as connection:
+                connection.execute(statement, rows)
 
     def take(
         self, limit: int, now_ms: int, lease_ms: int, only: Collection[Wanted] | None = None, urgency: int = HISTORY
@@ -119,36 +122,32 @@ class LookupQueue:
         """Up to `limit` look-ups that are due, the urgent and oldest first, for this run alone until the lease ends.
 
         Whoever takes them tells what came of each (`done`, `put_back`); of a run that died they come back by themselves.
-        `only` restricts them to some hundred, `urgency` to those at least as urgent.
+        `only` restricts them to these, `urgency` to those at least as urgent.
         """
         c = lookups.c
         query = sa.select(lookups).where(c.due_ms <= now_ms, c.urgency <= urgency)
-        if only is not None:
-            chosen = sorted(only)[:_AT_ONCE]
-            query = query.where(
-                sa.tuple_(c.kind, c.org_id, c.key).in_([(one.kind, one.org_id, one.key) for one in chosen])
-            )
-        query = query.order_by(c.urgency, c.due_ms).limit(limit).with_for_update(skip_locked=True)
-        with self._state.begin() as connection:
+        queries = [query] if only is None else [query.where(these) for these in any_of(lookups, only)]
+        with one_writer(self._state) as connection:
             found = [
                 Lookup(Wanted(cast(LookupKind, row.kind), row.org_id, row.key, row.customer_id), row.attempts)
-                for row in connection.execute(query)
-            ]
+                for query in queries
+                for row in connection.execute(query.order_by(c.urgency, c.due_ms).limit(limit))
+            ][:limit]
             self._move(connection, [one.wanted for one in found], now_ms + lease_ms)
         return found
 
     def done(self, answered: Sequence[Wanted]) -> None:
         """Take out what has been answered, or will never be."""
-        for part in in_parts(answered):
-            with self._state.begin() as connection:
-                connection.execute(sa.delete(lookups).where(_is_any_of(part)))
+        for these in any_of(lookups, answered):
+            with one_writer(self._state) as connection:
+                connection.execute(sa.delete(lookups).where(these))
 
     def put_back(self, unanswered: Sequence[Lookup], now_ms: int, *, failed: bool) -> None:
         """Give back what has not been answered: after a failure for a pause that doubles, else at once."""
         by_attempts: dict[int, list[Wanted]] = {}
         for one in unanswered:
             by_attempts.setdefault(one.attempts, []).append(one.wanted)
-        with self._state.begin() as connection:
+        with one_writer(self._state) as connection:
             for attempts, wanted in by_attempts.items():
                 due_ms = now_ms + pause_ms(attempts + 1) if failed else now_ms
                 self._move(connection, wanted, due_ms, attempts + failed)
@@ -167,19 +166,30 @@ class LookupQueue:
             return LookupCounts(*connection.execute(query).one())
 
     def any_due(self, now_ms: int) -> bool:
-        """Whether there is anything to ask now."""
+        """Whether there is anything to ask now; counting a queue of millions would take seconds."""
+        # Each urgency named, or the index would not help.
+        due = sa.and_(lookups.c.urgency.in_((LIVE, HISTORY)), lookups.c.due_ms <= now_ms)
         with self._state.read() as connection:
-            return (
-                connection.execute(sa.select(lookups.c.key).where(lookups.c.due_ms <= now_ms).limit(1)).first()
-                is not None
-            )
+            return connection.execute(sa.select(lookups.c.key).where(due).limit(1)).first() is not None
 
     def _move(
         self, connection: sa.Connection, wanted: Sequence[Wanted], due_ms: int, attempts: int | None = None
     ) -> None:
         values = {"due_ms": due_ms} | ({} if attempts is None else {"attempts": attempts})
-        for part in in_parts(wanted):
-            connection.execute(sa.update(lookups).where(_is_any_of(part)).values(values))
+        for these in any_of(lookups, wanted):
+            connection.execute(sa.update(lookups).where(these).values(values))
+
+
+@contextmanager
+def one_writer(state: State) -> Iterator[sa.Connection]:
+    """A transaction that changes many look-ups, or what waits for them: one after another.
+
+    So it is on SQLite anyway; on PostgreSQL two that take the same rows in different orders would wait for each other.
+    """
+    with state.begin() as connection:
+        if not state.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield connection
 
 
 def pause_ms(attempts: int) -> int:
@@ -188,9 +198,18 @@ def pause_ms(attempts: int) -> int:
     return min(FIRST_PAUSE_MS * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_MS)
 
 
-def _is_any_of(wanted: Sequence[Wanted]) -> sa.ColumnElement[bool]:
-    c = lookups.c
-    return sa.tuple_(c.kind, c.org_id, c.key).in_([(one.kind, one.org_id, one.key) for one in wanted])
+def any_of(table: sa.Table, wanted: Iterable[Wanted]) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions that name some hundred look-ups of a table each, by `kind`, if it has that, `org_id` and `key`.
+
+    Of one kind and organisation each: for a list of whole keys SQLite would read every row.
+    """
+    groups: dict[tuple[str, int], list[str]] = {}
+    for one in wanted:
+        groups.setdefault((one.kind, one.org_id), []).append(one.key)
+    for (kind, org_id), keys in sorted(groups.items()):
+        of_kind = [table.c.kind == kind] if "kind" in table.c else []
+        for part in in_parts(keys):
+            yield sa.and_(*of_kind, table.c.org_id == org_id, table.c.key.in_(part))
 
 
 def in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -48,15 +48,11 @@ class LoyaltyHistory:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def as_of(self, moments: Sequence[tuple[CustomerKey, int]]) -> list[dict[str, Any]]:
+    def registers_as_of(self, moments: Sequence[tuple[CustomerKey, int]]) -> list[dict[str, Register]]:
         """What was known of each customer's loyalty at each moment (epoch microseconds), in the order of `moments`.
 
         For each field the newest value said at or before the moment; fields that nothing was said of are absent.
         """
-        return [{name: one.value for name, one in known.items()} for known in self.registers_as_of(moments)]
-
-    def registers_as_of(self, moments: Sequence[tuple[CustomerKey, int]]) -> list[dict[str, Register]]:
-        """The same with the stamp of each value, so that its age is known."""
         found: list[dict[str, Register]] = [{} for _ in moments]
         wanted: dict[CustomerKey, list[tuple[int, int]]] = {}
         for place, (key, at_us) in enumerate(moments):

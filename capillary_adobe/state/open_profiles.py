@@ -69,6 +69,8 @@ class Standing:
     settled_revision: int = 0
     settled_ms: int = 0
     sendings: tuple[Sending, ...] = ()
+    guarded_revision: int = 0
+    """A record of an older revision may tell an identity that is held back by now, or the customer's no longer."""
     erased: bool = True
     """Deleted at Capillary, or not known at all: nothing of the customer may leave."""
 
@@ -84,7 +86,8 @@ class Standing:
 
     def supersedes(self, revision: int) -> bool:
         """Whether a record that has no outcome of its own is never to be sent."""
-        return self.erased or revision <= self.settled_revision or revision < self.last_revision
+        oldest = max(self.settled_revision + 1, self.last_revision, self.guarded_revision)
+        return self.erased or revision < oldest
 
 
 NOBODY = Standing()
@@ -106,7 +109,7 @@ class OpenProfiles:
         sent: defaultdict[CustomerKey, list[Sending]] = defaultdict(list)
         found: dict[CustomerKey, Standing] = {}
         o, c = open_profiles.c, customers.c
-        columns = (c.org_id, c.customer_id, c.settled_revision, c.settled_ms, c.deleted)
+        columns = (c.org_id, c.customer_id, c.settled_revision, c.settled_ms, c.guarded_revision, c.deleted)
         with self._state.read() as connection:
             for org_id, ids in _by_org(keys):
                 left = sa.select(o.org_id, o.customer_id, o.revision, o.day, o.sent_ms).where(
@@ -115,9 +118,9 @@ class OpenProfiles:
                 for org, customer, *sending in connection.execute(left):
                     sent[CustomerKey(org, customer)].append(Sending(*sending))
                 query = sa.select(*columns).where(c.org_id == org_id, c.customer_id.in_(ids))
-                for org, customer, revision, moment_ms, erased in connection.execute(query):
+                for org, customer, revision, moment_ms, guarded, erased in connection.execute(query):
                     key = CustomerKey(org, customer)
-                    found[key] = Standing(revision, moment_ms, tuple(sent.get(key, ())), erased)
+                    found[key] = Standing(revision, moment_ms, tuple(sent.get(key, ())), guarded, erased)
         return found
 
     def keys_of(self, customer_ids: Collection[int]) -> dict[int, list[CustomerKey]]:

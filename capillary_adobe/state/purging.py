@@ -7,7 +7,7 @@ Does not belong here: the documents (`customers.py`), who is deleted (`erasures.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from capillary_adobe.profiles.document import DELETED, CustomerKey, Facts, Stamp
-from capillary_adobe.state.customer_table import customers, is_merged, slices
+from capillary_adobe.state.awaited import awaited
+from capillary_adobe.state.customer_table import customers, is_deleted, is_merged, slices, these
 from capillary_adobe.state.customers import Customers
 from capillary_adobe.state.database import State, StateError
 from capillary_adobe.state.erasures import Erasures, erasures
@@ -25,13 +26,13 @@ from capillary_adobe.state.loyalty_history import loyalty_history
 from capillary_adobe.state.transaction_details import transaction_details
 
 # Others know a customer by the id alone: `customers` and `erasures`, which must go on, and `open_profiles`.
-EMPTIED: Final = (identity_uses, loyalty_history, lookups, transaction_details)
+EMPTIED: Final = (awaited, identity_uses, lookups, loyalty_history, transaction_details)
 """The tables that hold something of a customer besides the document."""
 
 _DEEPEST_CHAIN: Final = 10
-_CUSTOMERS_AT_ONCE: Final = 400
 _CHECKPOINT_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.2
+_PATIENCE_MS: Final = 100
 
 
 class Purging:
@@ -57,41 +58,25 @@ class Purging:
             added += self._erasures.note(merged, at_ms)
         return added
 
-    def purge(self, keys: Collection[CustomerKey], at_ms: int) -> int:
-        """Delete what is known of customers, and leave a document that says so; returns how many rows went.
+    def purge(self, at_ms: int) -> int:
+        """Delete what is known of customers noted by a moment, and leave a document that says so; returns how many rows went.
 
         Raises:
             StateError: the database cannot be written.
         """
-        self._bury([key for key in keys if key not in self._buried(keys)], at_ms)
+        self._bury(self._unburied(at_ms), at_ms)
         gone = 0
-        for org_id, ids in slices(keys, _CUSTOMERS_AT_ONCE):
-            for table in EMPTIED:
-                mine = sa.and_(table.c.org_id == org_id, table.c.customer_id.in_(ids))
+        for table in EMPTIED:
+            for org_id, ids in slices(self._with_rows(table, at_ms)):
                 with self._state.begin() as connection:
-                    gone += connection.execute(sa.delete(table).where(mine)).rowcount
+                    mine = sa.delete(table).where(these(self._state, table, org_id, ids))
+                    gone += connection.execute(mine).rowcount
         return gone
 
-    def left(self, keys: Collection[CustomerKey]) -> int:
-        """Rows that still hold something of customers."""
-        found = len(set(keys) - self._buried(keys))
-        with self._state.read() as connection:
-            for org_id, ids in slices(keys, _CUSTOMERS_AT_ONCE):
-                for table in EMPTIED:
-                    mine = sa.and_(table.c.org_id == org_id, table.c.customer_id.in_(ids))
-                    query = sa.select(sa.func.count()).select_from(table).where(mine)
-                    found += int(connection.execute(query).scalar_one())
-        return found
-
-    def revisions(self, keys: Collection[CustomerKey]) -> dict[CustomerKey, int]:
-        """How often the profile of each customer may have been made."""
-        c = customers.c
-        found: dict[CustomerKey, int] = {}
-        with self._state.read() as connection:
-            for org_id, ids in slices(keys, _CUSTOMERS_AT_ONCE):
-                query = sa.select(c.customer_id, c.revision).where(c.org_id == org_id, c.customer_id.in_(ids))
-                found |= {CustomerKey(org_id, row[0]): row[1] for row in connection.execute(query)}
-        return found
+    def left(self, noted_by_ms: int) -> int:
+        """How often a table still holds something of a customer noted by a moment."""
+        found = len(self._unburied(noted_by_ms))
+        return found + sum(len(self._with_rows(table, noted_by_ms)) for table in EMPTIED)
 
     def let_go(self) -> None:
         """Have the database give up the pages on which deleted values stood, its log included.
@@ -125,34 +110,46 @@ class Purging:
             return
         with closing(connection.cursor()) as cursor:
             cursor.execute("VACUUM")
-            give_up = time.monotonic() + _CHECKPOINT_SECONDS
-            while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() > give_up:
-                    raise StateError(_NOT_LET_GO)
-                time.sleep(_PAUSE_SECONDS)
+            [patience_ms] = cursor.execute("PRAGMA busy_timeout").fetchone()
+            # A checkpoint that waits for readers keeps writers out meanwhile, so it is tried again and again instead.
+            cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+            try:
+                give_up = time.monotonic() + _CHECKPOINT_SECONDS
+                while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    if time.monotonic() > give_up:
+                        raise StateError(_NOT_LET_GO)
+                    time.sleep(_PAUSE_SECONDS)
+            finally:
+                # The connection goes back to the pool.
+                cursor.execute(f"PRAGMA busy_timeout = {patience_ms}")
 
     def _unnoted(self) -> list[CustomerKey]:
         c, e = customers.c, erasures.c
         noted = sa.exists().where(e.org_id == c.org_id, e.customer_id == c.customer_id)
-        return self._keys(sa.select(c.org_id, c.customer_id).where(c.deleted, ~noted))
+        return self._keys(sa.select(c.org_id, c.customer_id).where(is_deleted, ~noted))
 
     def _merged_into_noted(self) -> list[CustomerKey]:
         c, e = customers.c, erasures.c
         noted = sa.exists().where(e.org_id == c.org_id, e.customer_id == c.merged_into)
         return self._keys(sa.select(c.org_id, c.customer_id).where(is_merged, ~c.deleted, noted))
 
-    def _buried(self, keys: Collection[CustomerKey]) -> set[CustomerKey]:
-        c = customers.c
-        found: set[CustomerKey] = set()
-        for org_id, ids in slices(keys, _CUSTOMERS_AT_ONCE):
-            mine = sa.and_(c.org_id == org_id, c.customer_id.in_(ids), c.deleted)
-            found.update(self._keys(sa.select(c.org_id, c.customer_id).where(mine)))
-        return found
+    def _unburied(self, noted_by_ms: int) -> list[CustomerKey]:
+        c, e = customers.c, erasures.c
+        buried = sa.exists().where(c.org_id == e.org_id, c.customer_id == e.customer_id, is_deleted)
+        return self._keys(sa.select(e.org_id, e.customer_id).where(e.noted_ms <= noted_by_ms, ~buried))
 
-    def _bury(self, keys: Collection[CustomerKey], at_ms: int) -> None:
+    def _with_rows(self, table: sa.Table, noted_by_ms: int) -> list[CustomerKey]:
+        t, e = table.c, erasures.c
+        same = sa.and_(t.org_id == e.org_id, t.customer_id == e.customer_id)
+        noted = e.noted_ms <= noted_by_ms
+        if table is loyalty_history:
+            # Sorted by customer. The others are read once from end to end, bills by their index alone.
+            return self._keys(sa.select(e.org_id, e.customer_id).where(noted, sa.exists().where(same)))
+        return self._keys(sa.select(t.org_id, t.customer_id).distinct().where(sa.exists().where(same, noted)))
+
+    def _bury(self, keys: Iterable[CustomerKey], at_ms: int) -> None:
         stamp = Stamp(at_ms * 1000, 0, "erasure")
-        if keys:
-            self._documents.merge(Facts(key, stamp, {DELETED: True}) for key in keys)
+        self._documents.merge(Facts(key, stamp, {DELETED: True}) for key in keys)
 
     def _keys(self, query: sa.Executable) -> list[CustomerKey]:
         with self._state.read() as connection:

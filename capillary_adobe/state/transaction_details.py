@@ -13,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 
 from capillary_adobe.state.database import State, metadata
-from capillary_adobe.state.lookups import Wanted, in_parts
+from capillary_adobe.state.lookups import Wanted, any_of, in_parts
 
 transaction_details = sa.Table(
     "transaction_details",
@@ -47,20 +47,20 @@ class TransactionDetails:
                 "answered_ms": now_ms,
                 "details": orjson.dumps(details),
             }
-            for wanted, details in answers
+            for wanted, details in sorted(answers, key=lambda answer: answer[0])
         ]
         for part in in_parts(rows):
-            statement = self._state.insert(transaction_details).values(list(part))
+            statement = self._state.insert(transaction_details)
             with self._state.begin() as connection:
-                connection.execute(statement.on_conflict_do_nothing(index_elements=["org_id", "key"]))
+                connection.execute(statement.on_conflict_do_nothing(index_elements=["org_id", "key"]), part)
 
     def of(self, wanted: Collection[Wanted]) -> dict[Wanted, dict[str, Any]]:
         """What is known of these transactions; an empty one of those that Capillary does not know."""
         c = transaction_details.c
         found: dict[Wanted, dict[str, Any]] = {}
-        for part in in_parts(sorted(set(wanted))):
-            asked = {(one.org_id, one.key): one for one in part}
-            query = sa.select(c.org_id, c.key, c.details).where(sa.tuple_(c.org_id, c.key).in_(list(asked)))
+        asked = {(one.org_id, one.key): one for one in wanted}
+        for these in any_of(transaction_details, asked.values()):
+            query = sa.select(c.org_id, c.key, c.details).where(these)
             with self._state.read() as connection:
                 found |= {asked[row.org_id, row.key]: orjson.loads(row.details) for row in connection.execute(query)}
         return found

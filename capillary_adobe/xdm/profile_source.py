@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from capillary_adobe.capillary.source_fields import LIST, OBJECT
+from capillary_adobe.profiles.consents import consent_of
 from capillary_adobe.profiles.document import MERGED_INTO, Document, Register
 from capillary_adobe.profiles.identities import identity_of, withdrawal
 from capillary_adobe.settings.customers import ProfileSettings
@@ -45,8 +47,6 @@ _PROGRAM: Final = {
     "tier_number": "tierNumber",
     "tier_expiry": "tierExpiry",
     "tier_upgraded_ms": "tierUpgradedAt",
-    "points_to_next_tier": "pointsToNextTier",
-    "expirations": "expirations",
 }
 # Capillary's channels by XDM's; push goes by the phone's system.
 CHANNELS: Final = {
@@ -186,15 +186,18 @@ def _programs(document: Document, names: ProgramNames) -> dict[str, dict[str, An
         program, _, part = rest.rpartition(".")
         if head == "program" and program:
             registers[program][part] = register
-    return {program: _program(program, parts, names) for program, parts in registers.items()}
+    newest_us = max((register.stamp.at_us for register in document.values()), default=0)
+    return {program: _program(program, parts, names, newest_us) for program, parts in registers.items()}
 
 
-def _program(program: str, parts: Mapping[str, Register], names: ProgramNames) -> dict[str, Any]:
+def _program(program: str, parts: Mapping[str, Register], names: ProgramNames, newest_us: int) -> dict[str, Any]:
     found = {ours: parts[name].value for name, ours in _PROGRAM.items() if name in parts}
     found["id"] = program
     if found.get("name") is None:
         found["name"] = names.programs.get(program)
     found["tier"] = _tier(program, parts, names)
+    found["pointsToNextTier"] = _gap(parts)
+    found["expirations"] = [one for one in _expirations(parts) if not _is_past(one, newest_us)]
     upcoming = parts.get("next_tier")
     if upcoming is not None:
         found["nextTier"] = _name_of_tier(program, upcoming.value, names) or upcoming.value
@@ -210,6 +213,37 @@ def _tier(program: str, parts: Mapping[str, Register], names: ProgramNames) -> A
     if name is not None and name.value is not None and name.stamp >= number.stamp:
         return name.value
     return _name_of_tier(program, number.value, names)
+
+
+def _gap(parts: Mapping[str, Register]) -> Any:
+    """The points to the next tier; None where a balance was told since, of which nobody has worked it out."""
+    gap = parts.get("points_to_next_tier")
+    if gap is None or any(gap.stamp < parts[name].stamp for name in ("points", "lifetime_points") if name in parts):
+        return None
+    return gap.value
+
+
+def _expirations(parts: Mapping[str, Register]) -> list[Any]:
+    """What expires when: the list of the last look-up, and what an event told since of the next day."""
+    known, upcoming = parts.get("expirations"), parts.get("expires_next")
+    listed = known.value if known is not None and isinstance(known.value, list) else []
+    if upcoming is None or upcoming.value is None or (known is not None and known.stamp >= upcoming.stamp):
+        return listed
+    return [upcoming.value, *(one for one in listed if _second(one) != _second(upcoming.value))]
+
+
+def _is_past(expiration: Any, newest_us: int) -> bool:
+    """Whether the points have expired before the newest value that is known of the customer."""
+    second = _second(expiration)
+    return type(second) is int and second < newest_us // 1_000_000
+
+
+def _second(expiration: Any) -> Any:
+    day: Any = expiration.get("date") if isinstance(expiration, Mapping) else None
+    try:
+        return int(datetime.fromisoformat(day).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return day
 
 
 def _name_of_tier(program: str, number: Any, names: ProgramNames) -> str | None:
@@ -254,8 +288,8 @@ def _consents(document: Document, priority: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     newest: int | None = None
     for channel, sources in CHANNELS.items():
-        said = [document.get(f"consent.{source}.{priority}") for source in sources]
-        given = [register for register in said if register is not None and register.value in ("y", "n")]
+        said = [consent_of(document, source, priority) for source in sources]
+        given = [register for register in said if register is not None]
         # Whoever allows messages to one of their phones allows the channel.
         counted = [one for one in given if one.value == "y"] or given
         if counted:

@@ -17,7 +17,7 @@ import requests
 
 from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.profile_delivery import ProfileDelivery
-from capillary_adobe.adobe.profile_status import COLUMNS, OpenOutcomes, profile_outcomes
+from capillary_adobe.adobe.profile_status import COLUMNS, profile_outcomes
 from capillary_adobe.profiles.document import CustomerKey, Facts, Stamp
 from capillary_adobe.settings import AdobeSettings, Lane
 from capillary_adobe.state import State
@@ -93,7 +93,7 @@ def deliver(
 
 def tally(state: State, *batches: pa.RecordBatch, day: str = DAY) -> dict[str, int]:
     """How many records have which outcome, as `ingestion_status` is told."""
-    told = profile_outcomes(state, day, [batch.select(COLUMNS) for batch in batches], OpenOutcomes())
+    told = profile_outcomes(state, day, [batch.select(COLUMNS) for batch in batches], [])
     return dict(Counter(status for found in told for status in found.column("status").to_pylist()))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from capillary_adobe.adobe import PermanentDeliveryError, TransientDeliveryError
 from capillary_adobe.adobe.profile_delivery import PROFILES, ProfileDelivery, foreseen
-from capillary_adobe.adobe.profile_status import COLUMNS, OpenOutcomes, profile_outcomes
+from capillary_adobe.adobe.profile_status import COLUMNS, profile_outcomes
 from capillary_adobe.adobe.replay import open_by_cause, reopen_profiles
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.profiles.document import DELETED, Facts, Stamp
@@ -93,6 +93,27 @@ def test_a_record_is_sent_once_whatever_runs_again(
     assert len(arrived(emulator.base_url)) == 3
     assert (tally(state, rows), tally(state, rows, day=OTHER_DAY)) == ({"accepted": 3}, {"superseded": 3})
     assert not Customers(state).counts().due
+
+
+def test_a_record_made_before_an_identity_was_shared_is_not_sent(
+    state: State, settings: AdobeSettings, emulator: RunningEmulator
+) -> None:
+    def email(number: int, value: str | None) -> None:
+        stamp = Stamp(next(_MOMENTS))
+        Customers(state).merge([Facts(key(number), stamp, {"first_name": "one", "email": value})])
+
+    for number, value in ((1, "a@mail.example.org"), (2, "b@mail.example.org"), (3, "c@mail.example.org")):
+        email(number, value)
+    rows = due_records(state, [key(number) for number in (1, 2, 3)])
+    email(4, "a@mail.example.org")
+    email(2, None)
+    changed(state, "other", 3)
+    assert foreseen(state, DAY, lambda columns: [rows.select(columns)]) == (3, 1, 2)
+    assert deliver(settings, state, rows).outcomes == {"superseded": 2, "accepted": 1}
+    assert arrived(emulator.base_url) == [(3, 1)]
+    assert tally(state, rows) == {"superseded": 2, "accepted": 1}
+    again = due_records(state)
+    assert deliver(settings, state, again).outcomes == {"accepted": 4}
 
 
 def test_an_older_record_never_follows_a_newer_one(
@@ -227,9 +248,9 @@ def test_a_record_that_is_settled_while_outcomes_are_written_marks_the_day(
 
 def test_what_is_gone_from_the_table_is_no_longer_waited_for(state: State, settings: AdobeSettings) -> None:
     old = revisions(state, OTHER_DAY, "old", 1, 2)
-    told = profile_outcomes(state, OTHER_DAY, [old.select(COLUMNS)], left := OpenOutcomes())
-    assert sum(batch.num_rows for batch in told) == len(left.rows) == 2
-    OpenProfiles(state).keep_only(OTHER_DAY, [row for _, row in left.rows if row.key == key(2)])
+    told = profile_outcomes(state, OTHER_DAY, [old.select(COLUMNS)], left := [])
+    assert sum(batch.num_rows for batch in told) == len(left) == 2
+    OpenProfiles(state).keep_only(OTHER_DAY, [row for row in left if row.key == key(2)])
     deliver(settings, state, revisions(state, DAY, "new", 1))
     assert not DaysToSettle(state).all()
     deliver(settings, state, revisions(state, DAY, "new", 2))

@@ -249,7 +249,7 @@ def test_quirk_26_data_in_keys_stays_out_of_the_fields() -> None:
 
 def test_quirk_27_new_fields_and_new_events(road: Road) -> None:
     assert entity(event(data={"newField": {"a": 1}})) == entity(event())
-    road.land("10/a.jsonl", [event("brandNewEvent"), event("identifierReleased"), event() | {"newField": 1}])
+    road.land("10/a.jsonl", [event("brandNewEvent"), event("rewardIssued"), event() | {"newField": 1}])
     counts = road.run()
     assert dict(counts.unknown_events) == {"brandNewEvent": 1}
     assert (counts.raw, dict(counts.ignored), dict(counts.quarantined)) == (1, {"no_mapping": 1}, {"event_unknown": 1})

@@ -120,6 +120,11 @@ def accepted(base_url: str) -> list[dict[str, Any]]:
         entities += [line["entity"] for line in page]
 
 
+def events(base_url: str) -> list[dict[str, Any]]:
+    """Every event that the emulator has taken, in order: profiles are no events."""
+    return [entity for entity in accepted(base_url) if "eventType" in entity]
+
+
 def summary(base_url: str) -> dict[str, Any]:
     """The emulator's own counts; what was received and what lies in the lake is that of events, profiles left out."""
     found = requests.get(f"{base_url}/summary.json", timeout=30).json()

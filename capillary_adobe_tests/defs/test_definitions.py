@@ -28,6 +28,7 @@ GRAPH = {
     "customer_lookups": set(),
     "stores": {"raw_events"},
     "programs": {"enriched_events"},
+    "erased_customers": set(),
 }
 GROUPS = {
     "landing": "landing",
@@ -38,8 +39,17 @@ GROUPS = {
     "customer_lookups": "customers",
     "stores": "reference",
     "programs": "reference",
+    "erased_customers": "customers",
 }
-UNPARTITIONED = {"aep_verdict", "schema_conformance", "adobe_environment", "stores", "programs"}
+UNPARTITIONED = {
+    "aep_verdict",
+    "schema_conformance",
+    "adobe_environment",
+    "stores",
+    "programs",
+    "customer_lookups",
+    "erased_customers",
+}
 
 
 def road() -> list[dg.AssetsDefinition]:
@@ -90,7 +100,12 @@ def test_every_check_tells_what_to_do_and_is_partitioned_as_its_asset_is() -> No
         assert spec.description
         assert len(spec.description) > 60
         assert (spec.partitions_def is None) == (spec.asset_key.to_user_string() in UNPARTITIONED)
-    assert [spec.name for spec in specs if spec.blocking] == ["stored_entities_conform", "stored_profiles_conform"]
+    assert {(spec.asset_key.to_user_string(), spec.name) for spec in specs if spec.blocking} == {
+        ("xdm_events", "stored_entities_conform"),
+        ("xdm_events", "no_identity_joins_customers"),
+        ("xdm_profiles", "stored_profiles_conform"),
+        ("xdm_profiles", "no_identity_joins_customers"),
+    }
 
 
 def test_today_is_a_partition() -> None:

@@ -51,7 +51,7 @@ def micro_batch(installation: Installation, number: int, events: Iterable[Any]) 
 
 def refresh(installation: Installation, number: int) -> None:
     """Send the profiles that no micro-batch sends, as the customer sensor has it done."""
-    names = ("customer_lookups", "xdm_profiles", "ingestion_status")
+    names = ("xdm_profiles", "ingestion_status")
     config = MicroBatchConfig(batch_id=f"lookups-{number}")
     job = installation.definitions.resolve_job_def(REFRESH_JOB)
     job.execute_in_process(

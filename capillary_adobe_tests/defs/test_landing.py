@@ -14,7 +14,7 @@ from capillary_adobe.defs.resources import LandingResource, default_resources
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.landing import LandingError, LandingUnavailable
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS
-from capillary_adobe_tests.defs.installation import Installation, accepted
+from capillary_adobe_tests.defs.installation import Installation, events
 from capillary_adobe_tests.defs.test_sensor import Operator, fresh, key, settled, today
 from capillary_adobe_tests.s3_servers import S3Server
 
@@ -41,7 +41,7 @@ def test_a_body_that_lies_aside_is_delivered_or_in_quarantine(
     assert installation.run(today()).success
     assert installation.balance(today()).quarantined == {"not_json": 1}
     assert {row["object"] for row in installation.rows(RAW_EVENTS, today())} == {key("1"), f"{aside}.oversize"}
-    assert len(accepted(emulator.base_url)) == 2
+    assert len(events(emulator.base_url)) == 2
 
 
 def test_the_landing_store_is_a_resource_of_s3_that_a_folder_never_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:

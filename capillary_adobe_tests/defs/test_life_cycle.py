@@ -17,7 +17,7 @@ from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.state import MicroBatches, Receipt, Receipts, Route, RuleStages, Stage
 from capillary_adobe.state.outcomes import Detail, Fate
 from capillary_adobe.tables import QUARANTINE, XDM_EVENTS
-from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
+from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.rule_stages import (
     DAY,
     FIELDS,
@@ -69,7 +69,7 @@ def test_two_custom_fields_and_a_custom_event_go_live_without_touching_the_packa
     run_next(operator)
     # The shipped rule goes on; the draft beside it only tries itself, and the custom event waits.
     assert summary(emulator.base_url)["by_event_type"] == {"loyalty.pointsIssued": 12, "commerce.purchases": 12}
-    assert all("shoeSize" not in entity["_demo"] for entity in accepted(emulator.base_url))
+    assert all("shoeSize" not in entity["_demo"] for entity in events(emulator.base_url))
     balance = tenant.balance()
     assert (balance.balanced, balance.delivery["accepted"], balance.delivery["pending"]) == (True, 24, 12)
     assert sum(balance.held.values()) == 12
@@ -83,14 +83,14 @@ def test_two_custom_fields_and_a_custom_event_go_live_without_touching_the_packa
     assert "Nothing of it was held" in tenant.call("mapping", "publish", POINTS).output
     assert run_next(operator) == DAY
 
-    arrived = {entity["_id"]: entity for entity in accepted(emulator.base_url)}
+    arrived = {entity["_id"]: entity for entity in events(emulator.base_url)}
     stamps = [entity for entity in arrived.values() if entity["eventType"] == "loyalty.stampCollected"]
     assert [entity["_demo"]["stamps"] for entity in stamps] == [3] * 12
     assert (summary(emulator.base_url)["accepted"], len(arrived)) == (36, 36)
     assert tenant.balance().delivery == {"accepted": 36, "rejected": 0, "failed": 0, "pending": 0}
     installation.land(f"events/{DAY}/11/1.jsonl", points(99))
     run_next(operator)
-    assert accepted(emulator.base_url)[-1]["_demo"].items() >= {"shoeSize": 42, "favouriteStore": "Pune 3"}.items()
+    assert events(emulator.base_url)[-1]["_demo"].items() >= {"shoeSize": 42, "favouriteStore": "Pune 3"}.items()
     assert operator.tick().requests == []
     eventually(lambda: summary(emulator.base_url)["in_lake"]["records"] == 37)
     assert summary(emulator.base_url)["failed_later"] == 0
@@ -213,7 +213,7 @@ def test_entities_of_a_draft_are_not_sent_by_a_run_that_began_before_the_publish
     assert all("another rule is published" in (words or "") for _, words in tenant.statuses(STAMPS))
     days = {run_next(operator) for _ in range(2)}
     assert days == {DAY, "2026-11-20"}
-    made = [one for one in accepted(emulator.base_url) if one["eventType"] == "loyalty.stampCollected"]
+    made = [one for one in events(emulator.base_url) if one["eventType"] == "loyalty.stampCollected"]
     assert [entity["_demo"]["stamps"] for entity in made] == [3, 3, 3]
     assert operator.tick().requests == []
 
@@ -224,15 +224,16 @@ def test_pending_entities_of_the_former_rule_are_made_anew_by_the_published_one(
     add_fields(emulator, FIELDS)
     installation = tenant.installation
     installation.land(f"events/{DAY}/10/1.jsonl", *(points(n) for n in range(10)))
-    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
     emulator.faults.add(kind="status", path="/collection/", status=503)
-    assert not installation.run(DAY, raise_on_error=False).success
+    with monkeypatch.context() as patch:
+        patch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
+        assert not installation.run(DAY, raise_on_error=False).success
     assert tenant.call("mapping", "publish", POINTS).exit_code == 0
     # Not by the run that only delivers, which has the day made anew.
     installation.run(DAY, begin="ingestion_status")
     assert event_types(emulator) == {}
     assert run_next(operator) == DAY
-    assert [entity["_demo"]["shoeSize"] for entity in accepted(emulator.base_url)] == [42] * 10
+    assert [entity["_demo"]["shoeSize"] for entity in events(emulator.base_url)] == [42] * 10
     assert len(installation.rows(XDM_EVENTS, DAY)) == 10
     assert tenant.balance().delivery["accepted"] == 10
 

@@ -13,14 +13,15 @@ import orjson
 import pytest
 
 from capillary_adobe.defs.build import JOB
-from capillary_adobe.defs.customer_sensor import REFRESH_JOB
+from capillary_adobe.defs.customer_sensor import LOOKUP_JOB
+from capillary_adobe.defs.microbatch import BATCH_TAG
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.emulators.capillary.app import RunningCapillary
 from capillary_adobe.state import MicroBatches
 from capillary_adobe.state.customers import Customers
 from capillary_adobe.state.lookups import LookupQueue
 from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS
-from capillary_adobe_tests.defs.installation import Installation, accepted
+from capillary_adobe_tests.defs.installation import Installation, events
 from capillary_adobe_tests.test_looking_up import SETTINGS, key, record
 
 ORG = 50614
@@ -75,8 +76,8 @@ class Daemon:
         self._installation = installation
         self._cursor: str | None = None
 
-    def tick(self, sensor: str, job: str) -> list[str]:
-        """The ids of the micro-batches that the tick asked for; they have run."""
+    def tick(self, sensor: str) -> list[dg.RunRequest]:
+        """What the tick asked for; it has run."""
         definitions = self._installation.definitions
         with dg.build_sensor_context(
             instance=self._installation.instance,
@@ -88,20 +89,22 @@ class Daemon:
         if sensor == "landing_sensor":
             self._cursor = result.cursor
         for request in result.run_requests or []:
-            done = definitions.resolve_job_def(job).execute_in_process(
+            done = definitions.resolve_job_def(request.job_name or JOB).execute_in_process(
                 instance=self._installation.instance,
                 partition_key=request.partition_key,
                 run_config=request.run_config,
                 tags=request.tags,
             )
             assert done.success
-        return [request.tags["capillary_adobe/batch_id"] for request in result.run_requests or []]
+        return list(result.run_requests or [])
 
     def land(self) -> list[str]:
-        return self.tick("landing_sensor", JOB)
+        """The ids of the micro-batches that were asked for."""
+        return [request.tags[BATCH_TAG] for request in self.tick("landing_sensor")]
 
     def refresh(self) -> list[str]:
-        return self.tick("customer_sensor", REFRESH_JOB)
+        """The jobs that were asked for."""
+        return [request.job_name or "" for request in self.tick("customer_sensor")]
 
 
 @pytest.fixture
@@ -117,10 +120,9 @@ def enriched(installation: Installation, day: str) -> dict[str, dict[str, Any]]:
 def states(emulator: RunningEmulator) -> dict[str, Any]:
     """The loyalty state that each event took to AEP, by customer."""
     found: dict[str, Any] = {}
-    for entity in accepted(emulator.base_url):
+    for entity in events(emulator.base_url):
         own = next(value for name, value in entity.items() if name.startswith("_") and name != "_id")["capillary"]
-        if entity.get("eventType"):
-            found[own["customerId"]] = own.get("loyaltyState")
+        found[own["customerId"]] = own.get("loyaltyState")
     return found
 
 
@@ -150,7 +152,7 @@ def test_a_live_sale_takes_todays_state_and_its_details(
     )
     land(installation, "000001", sale(1, currencyCode="SGD"))
     assert len(daemon.land()) == 1
-    [entity] = [one for one in accepted(emulator.base_url) if one.get("eventType")]
+    [entity] = events(emulator.base_url)
     assert entity["productListItems"] == [
         {"SKU": "sku-1", "name": "Tea", "quantity": 2, "priceTotal": 9, "discountAmount": 1, "currencyCode": "SGD"}
     ]
@@ -220,7 +222,7 @@ def test_hold_keeps_events_pending_blocks_nobody_and_sends_them_with_their_answe
     assert second != first
     assert set(states(emulator)) == {"3", "4"}
     assert daemon.land() == []
-    assert len(daemon.refresh()) == 1
+    assert daemon.refresh() == [LOOKUP_JOB]
     assert daemon.land() == [first]
     assert states(emulator)["1"]["points"] == 10
     assert daemon.land() == []
@@ -243,10 +245,10 @@ def test_hold_lets_go_when_its_time_is_up(
     landed = time.monotonic()
     [first] = daemon.land()
     assert states(emulator) == {}
-    while not (asked := daemon.land()):
+    while not MicroBatches(installation.state).unfinished("live"):
         assert time.monotonic() - landed < 30
-        time.sleep(0.2)
-    assert asked == [first]
+        time.sleep(0.1)  # a pause between two looks at the condition
+    assert daemon.land() == [first]
     assert states(emulator) == {"1": None}
     assert daemon.land() == []
     assert installation.balance(today()).balanced

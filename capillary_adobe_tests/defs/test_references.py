@@ -46,7 +46,7 @@ def capillary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start
             running = stack.enter_context(RunningCapillary(tmp_path / "capillary", Behaviour(**behaviour)))
             for name, value in running.environment.items():
                 monkeypatch.setenv(name, value)
-            monkeypatch.setenv("CAPILLARY_API_RETRY_SECONDS", "0")
+            monkeypatch.setenv("CAPILLARY_API_RETRY_SECONDS", "1")
             monkeypatch.setenv("CAPILLARY_LOOKUP_CALLS_PER_MINUTE", "6000")
             return running
 

@@ -14,7 +14,7 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.lake import LakeError, LakeUnavailable
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS
-from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
+from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.test_road import checks, sale
 from capillary_adobe_tests.defs.test_sensor import Operator, fresh, key, settled, today
 from capillary_adobe_tests.s3_servers import S3Server, juicefs_gateway, moto_server
@@ -65,7 +65,7 @@ def test_landed_objects_arrive_once_and_the_day_balances(on_s3: Installation, em
     balance = on_s3.balance(today())
     assert balance.balanced, balance.differences
     assert (balance.landed_lines, balance.raw, balance.duplicates, balance.quarantined) == (5, 3, 1, {"not_json": 1})
-    assert balance.delivery["accepted"] == 3 == len({entity["_id"] for entity in accepted(emulator.base_url)})
+    assert balance.delivery["accepted"] == 3 == len({entity["_id"] for entity in events(emulator.base_url)})
 
     result = on_s3.run(today())
     assert [name for name, passed in checks(result).items() if not passed] == ["raw_events.few_lines_quarantined"]

@@ -20,7 +20,7 @@ from capillary_adobe.profiles.identities import Identity
 from capillary_adobe.settings import RECORDED, AdobeSettings, given
 from capillary_adobe.state.identity_uses import IdentityUses
 from capillary_adobe_tests.adobe.setup.place import COUNT, EVERYTHING, Place
-from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
+from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.emulators.platform_client import eventually
 
 DAY = "2026-11-19"
@@ -93,13 +93,14 @@ def test_with_apply_it_makes_everything_and_the_road_runs_on_it(sandbox: Place, 
     balance = installation.balance(DAY)
     url = sandbox.emulator.base_url
     assert balance.balanced
-    assert balance.delivery["accepted"] == len(accepted(url)) > 50
+    assert balance.delivery["accepted"] == len(events(url)) > 50
     validated = eventually(
         lambda: None if (seen := summary(url))["awaiting_validation"] else seen, "the end of the validation"
     )
     assert validated["failed_later"] == 0
     recorded = sandbox.recorded()
-    assert set(validated["by_dataset"]) == {recorded["events_dataset_id"]}
+    assert set(validated["by_dataset"]) == {recorded["events_dataset_id"], recorded["profiles_dataset_id"]}
+    assert balance.profile_delivery["accepted"] == balance.entities["profiles"] > 10
 
 
 def test_before_set_up_the_road_names_both_ways_out(installation: Installation) -> None:

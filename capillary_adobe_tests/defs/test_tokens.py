@@ -49,6 +49,8 @@ def installed(
         for name, value in {**emulator.environment, **more, **lane}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)
+        # An emulator of another test may have had the same port, and its token would do here.
+        monkeypatch.setattr("capillary_adobe.adobe.token._shared", {})
         installation = Installation(tmp_path / "installation", tmp_path / "landing")
         write_day(installation.store, date.fromisoformat(DAY), LINES)
         yield installation, emulator

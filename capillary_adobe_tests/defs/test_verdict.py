@@ -16,7 +16,7 @@ from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import AdobeSettings, load
 from capillary_adobe.state import MicroBatches, Receipts
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, XDM_EVENTS
-from capillary_adobe_tests.defs.installation import Installation, accepted, failure_of, summary
+from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.test_road import DAY, KEY, sale
 from capillary_adobe_tests.defs.verdicts import check_of, numbers, outcomes, read_verdict, replay, tick, validated
 
@@ -96,11 +96,11 @@ def test_after_the_mending_a_replay_sends_just_those(
     installation: Installation, emulator: RunningEmulator, refused: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_verdict(installation)
-    before = [entity["_id"] for entity in accepted(emulator.base_url)]
+    before = [entity["_id"] for entity in events(emulator.base_url)]
     monkeypatch.setenv("CAPILLARY_IDENTITY_WITH_ORG", "true")
     found = numbers(replay(installation, CAUSE), INGESTION_STATUS.name)
     assert (found["reopened"], found["accepted"], found["others_moved"]) == (2, 2, 0)
-    again = accepted(emulator.base_url)[len(before) :]
+    again = events(emulator.base_url)[len(before) :]
     assert sorted(entity["_id"] for entity in again) == refused
     assert all(entity["identityMap"]["capillaryCustomerId"][0]["id"].startswith("7-") for entity in again)
     validated(emulator)

@@ -309,6 +309,6 @@ def test_what_is_no_schema_is_answered_400(there: Client, content: Any) -> None:
 def test_the_control_address_explains_itself(there: Client) -> None:
     shown = there.get("/control").json()
 
-    assert len(shown["addresses"]) == 7
+    assert len(shown["addresses"]) == 10
     assert "batch_status" in shown["kinds of fault"]
     assert "share_of_messages" in shown["fields of a fault"]

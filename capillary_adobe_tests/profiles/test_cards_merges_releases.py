@@ -77,6 +77,9 @@ def test_a_merge_links_the_victim_and_tells_the_survivors_totals() -> None:
         "program.18.promised": 0,
         "program.18.tier_number": 3,
         "program.18.tier_name": None,
+        "program.18.tier_expiry": None,
+        "program.18.next_tier": None,
+        "program.18.points_to_next_tier": None,
     }
 
 

@@ -73,6 +73,11 @@ def test_a_new_tier_takes_the_place_of_what_was_known_of_the_former() -> None:
     }
 
 
+def test_a_new_tier_without_an_expiry_has_not_that_of_the_former() -> None:
+    for name, number in (("tierUpgraded", "upgradedTierNumber"), ("tierDowngraded", "downgradedTierNumber")):
+        assert said(name, {"loyaltyProgramId": 973, number: 2})["program.973.tier_expiry"] is None
+
+
 @pytest.mark.parametrize("tiers", [None, [], [{"tierNumber": 2}], "x"])
 def test_a_tier_that_was_kept_keeps_its_name(tiers: Any) -> None:
     program = {"id": 973, "tiers": tiers}
@@ -108,7 +113,7 @@ def test_the_next_tier_is_the_lowest_above() -> None:
 def test_a_reminder_tells_what_expires_next() -> None:
     data = {"loyaltyProgramId": 7, "pointsScheduledForExpiry": "300", "scheduledExpiryDate": "2026-06-19"}
     assert said("pointsExpiryReminder", data) == {
-        "program.7.expirations": [{"points": 300, "date": "2026-06-19T23:59:59+05:30"}]
+        "program.7.expires_next": {"points": 300, "date": "2026-06-19T23:59:59+05:30"}
     }
     assert said("pointsExpiryReminder", {**data, "pointsScheduledForExpiry": None}) == {}
 
@@ -132,6 +137,11 @@ def subscription(**fields: Any) -> Json:
         ([subscription(channel="WhatsApp")], {"consent.whatsapp.BULK": "y"}),
         ([subscription(channel="s*s"), subscription(currentStatus="PENDING"), subscription(currentStatus=None)], {}),
         ("OPTIN", {}),
+        # An account's consent is its own.
+        (
+            [subscription(sourceName="INSTORE", ouId=12), subscription(sourceName="Web", currentStatus="OPTOUT")],
+            {"consent.sms.BULK.instore//12": "y", "consent.sms.BULK.web//": "n"},
+        ),
     ],
 )
 def test_subscriptions_are_consents(subscriptions: Any, consents: Json) -> None:

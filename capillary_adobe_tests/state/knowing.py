@@ -17,7 +17,7 @@ from capillary_adobe.profiles.document import CustomerKey, Facts, Register, Stam
 from capillary_adobe.profiles.identities import Identity, fingerprint, identities_of, withdrawal
 from capillary_adobe.state import Customers, State
 from capillary_adobe.state.identity_uses import FORMER, identity_uses
-from capillary_adobe.state.loyalty_history import loyalty_history
+from capillary_adobe.state.loyalty_history import LoyaltyHistory, loyalty_history
 
 ORG = itertools.count(100_000)
 """An organisation for each example, since the database outlives it."""
@@ -96,3 +96,8 @@ def uses_recounted(documents: dict[CustomerKey, dict[str, Register]]) -> set[tup
 
 def revisions(customers: Customers, keys: Iterable[CustomerKey]) -> dict[CustomerKey, int]:
     return {one.key: one.revision for one in customers.due(list(keys), 1000, 2**60)}
+
+
+def values_as_of(history: LoyaltyHistory, moments: list[tuple[CustomerKey, int]]) -> list[dict[str, Any]]:
+    """What was known at each moment, without the stamps."""
+    return [{name: one.value for name, one in known.items()} for known in history.registers_as_of(moments)]

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capillary_adobe.profiles.document import CustomerKey, Facts, Register, advanced
+from capillary_adobe.profiles.identities import Identity
 from capillary_adobe.state import Customers, LoyaltyHistory, State
 from capillary_adobe.state import customer_merge as merging
 from capillary_adobe.state import customers as module
+from capillary_adobe.state.identity_uses import IdentityUses
 from capillary_adobe_tests.state.knowing import (
     EMAILS,
     ORG,
@@ -30,6 +32,7 @@ from capillary_adobe_tests.state.knowing import (
     several,
     uses_of,
     uses_recounted,
+    values_as_of,
 )
 
 # Merges facts of many customers in a process of its own, and tells when the first chunk is written.
@@ -235,7 +238,7 @@ def test_a_deletion_empties_everything_for_good_and_is_told_each_time(state: Sta
         assert found.deleted == {key}
         customers.merge([*told, said(org, 1, 3, email=EMAILS[2], status="Fraud")])
         assert customers.documents([key]) == {key: gone.document}
-        assert history.as_of([(key, 9), (other.key, 9)]) == [{}, {"status": "Active"}]
+        assert values_as_of(history, [(key, 9), (other.key, 9)]) == [{}, {"status": "Active"}]
         assert uses_of(state, org) == uses_recounted({other.key: other.document})
         assert customers.survivors([key]) == {}
     assert customers.merge([said(org, 1, 3, email=EMAILS[2])]).deleted == frozenset()
@@ -248,3 +251,25 @@ def test_a_customer_is_known_from_the_first_fact_even_one_that_says_nothing(stat
     assert customers.merge([said(org, 1, 1)]) == (1, 1, 0, frozenset())
     assert customers.documents([key]) == {key: {}}
     assert customers.due([key], 9, 2**60) == []
+
+
+def test_what_a_merged_customer_has_sent_is_the_survivors_through_chains(state: State) -> None:
+    org = next(ORG)
+    customers = Customers(state, 1)
+    first, middle, last, stranger = (CustomerKey(org, number) for number in (1, 2, 3, 4))
+    address = Identity("email", f"ann{org}@example.org")
+    customers.merge([said(org, 1, 1, email=address.value)])
+    customers.merge([said(org, 2, 2, merged_into=3), said(org, 1, 2, merged_into=2)])
+    # AEP has joined the address with all three.
+    customers.merge([said(org, 4, 3, email=address.value)])
+    assert IdentityUses(state, 1).shared([address]) == {address}
+    customers.merge([said(org, 3, 4, email=address.value)])
+    customers.merge([said(org, 4, 5, email=None)])
+    assert IdentityUses(state, 1).shared([address]) == set()
+    assert IdentityUses(state, 1).held((key, address) for key in (first, middle, last, stranger)) == {
+        (key, address) for key in (first, middle, stranger)
+    }
+    # Nothing is left of it when all of them are deleted.
+    customers.merge([said(org, 3, 6, deleted=True)])
+    customers.merge([said(org, 4, 7, email=address.value)])
+    assert IdentityUses(state, 1).shared([address]) == set()

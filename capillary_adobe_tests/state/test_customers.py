@@ -123,6 +123,21 @@ def test_what_is_settled_only_ever_grows(state: State) -> None:
     assert due(customers, before=NOW - 1) == []
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(state: State) -> None:
+    org, clock = next(ORG), Clock()
+    customers = Customers(state, clock=clock)
+    (key,) = keys_of(org, [1])
+    customers.merge(points(org, [1], 1))
+    customers.settle([(key, 1)], clock.ms)
+    customers.merge(points(org, [1], 2))
+    assert due(customers, before=clock.ms - 30_000) == []
+    clock.ms -= 86_400_000
+    assert due(customers, before=clock.ms - 30_000) == [(1, 2)]
+    customers.settle([(key, 2)], clock.ms)
+    customers.merge(points(org, [1], 3))
+    assert due(customers, before=clock.ms - 30_000) == [], "the spacing counts by the new time"
+
+
 def test_profiles_are_sent_again_for_some_or_for_all(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CUSTOMERS_AT_ONCE", 2)
     org, other = next(ORG), next(ORG)
@@ -194,7 +209,6 @@ def test_victims_follow_chains_to_the_survivor(state: State, merges: list[tuple[
         if end != start:
             expected[CustomerKey(org, start)] = CustomerKey(org, end)
     assert customers.survivors(everybody) == expected
-    assert customers.merge_times(everybody) == {CustomerKey(org, a): newest[a][0] for a in into}
 
 
 def test_a_merge_that_is_undone_leaves_no_victim(state: State) -> None:
@@ -205,7 +219,18 @@ def test_a_merge_that_is_undone_leaves_no_victim(state: State) -> None:
     assert customers.survivors([key]) == {key: CustomerKey(org, 2)}
     customers.merge([said(org, 1, 2, merged_into=None)])
     assert customers.survivors([key]) == {}
-    assert customers.merge_times([key]) == {}
+
+
+def test_victims_are_told_while_their_own_profile_is_due(state: State) -> None:
+    org = next(ORG)
+    first, middle, last = (CustomerKey(org, n) for n in (1, 2, 3))
+    customers = Customers(state)
+    customers.merge([said(org, 1, 1, merged_into=2), said(org, 2, 2, merged_into=3), said(org, 3, 2, status="Active")])
+    assert customers.due_victims([last]) == {middle: last}
+    assert customers.due_victims([last, middle, first]) == {middle: last, first: middle}
+    customers.settle([(middle, 1)], 5)
+    assert customers.due_victims([last, middle]) == {first: middle}
+    assert customers.due_victims([CustomerKey(next(ORG), 3)]) == {}
 
 
 def test_who_is_due_is_found_by_an_index_of_those_alone(state: State) -> None:

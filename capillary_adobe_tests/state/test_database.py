@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from capillary_adobe.state import LandedObjects, MicroBatches, Receipts, State, StateError
+from capillary_adobe.state.customer_table import customers
 from capillary_adobe_tests.state.taking import DAY, NEXT_DAY, landed
 
 HOLD = """
@@ -168,6 +170,27 @@ def test_a_database_that_breaks_later_is_named(state: State) -> None:
         connection.execute(sa.text("DROP TABLE microbatches"))
     with pytest.raises(StateError, match="STATE_URL"):
         MicroBatches(state).unfinished("live")
+
+
+def test_a_failure_repeats_no_value_of_a_statement(state: State) -> None:
+    secret = "zelmirabel@quixanthony.org"
+    row = {"org_id": 7, "customer_id": 1, "document": secret.encode(), "revision": None}
+
+    def write() -> None:
+        with state.begin() as connection:
+            connection.execute(sa.insert(customers), [row])
+
+    def look() -> None:
+        with state.read() as connection:
+            connection.exec_driver_sql(f"SELECT '{secret}' FROM nowhere")
+
+    for fail in (write, look):
+        with pytest.raises(StateError) as failed:
+            fail()
+        # As Dagster keeps it for good in its event log, causes included.
+        told = "".join(traceback.format_exception(failed.value))
+        assert "nowhere" in told or "revision" in told
+        assert secret not in told
 
 
 def test_a_database_of_an_older_version_gets_the_new_columns_and_keeps_its_receipts(url: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from capillary_adobe.profiles.document import DELETED, CustomerKey, Facts, Stamp
 from capillary_adobe.state import Customers, Erasures, State, StateError, purging
+from capillary_adobe.state.awaited import awaited
 from capillary_adobe.state.customer_table import customers
 from capillary_adobe.state.database import metadata
 from capillary_adobe.state.lookups import lookups
@@ -75,7 +79,7 @@ def test_accounts_merged_into_a_deleted_one_follow_it(state: State) -> None:
     # The run was killed before it noted the deletion.
     assert Purging(state).note_all(50) == 3
     assert Erasures(state).all() == [A, B, C]
-    assert Purging(state).left([A, B, C]) == 0
+    assert Purging(state).left(50) == 0
     assert Purging(state).note_all(60) == 0
 
 
@@ -83,18 +87,41 @@ def test_nothing_of_an_erased_customer_is_left_in_any_table(state: State) -> Non
     Customers(state, 1).merge([facts(A, email=EMAIL, **{"program.1.points": 5}), facts(B, email=EMAIL)])
     rows = {"org_id": 7, "customer_id": 1}
     with state.begin() as connection:
-        for table in (lookups, transaction_details):
+        for table in (awaited, lookups, transaction_details):
             needed = {c.name: _any_value(c) for c in table.c if c.name not in rows}
             connection.execute(sa.insert(table).values(**rows, **needed))
     purging = Purging(state)
-    assert purging.left([A]) > 0
-    assert purging.purge([A], 100) > 0
-    assert purging.left([A]) == 0
+    Erasures(state).note([A], 90)
+    assert purging.left(89) == 0
+    # The document, and each of the tables.
+    assert purging.left(90) == 1 + len(EMPTIED)
+    assert purging.purge(89) == 0
+    assert purging.purge(100) > 0
+    assert purging.left(100) == 0
     assert list(Customers(state).documents([A])[A]) == [DELETED]
     assert Customers(state).documents([B])[B]["email"].value == EMAIL
     # Nothing that comes later brings anything back.
     Customers(state, 1).merge([facts(A, 10**18, email=EMAIL)])
     assert list(Customers(state).documents([A])[A]) == [DELETED]
+
+
+def test_no_large_table_is_read_from_end_to_end(tmp_path: Path) -> None:
+    state = State(f"sqlite:///{tmp_path}/state.db")
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "DELETE")):
+            plan = connection.connection.cursor()
+            plan.execute("EXPLAIN QUERY PLAN " + statement, parameters)
+            plans.extend(row[3] for row in plan.fetchall())
+
+    Erasures(state).note([A], 1)
+    event.listen(state.engine, "before_cursor_execute", explain)
+    Purging(state).note_all(5)
+    Purging(state).purge(6)
+    Purging(state).left(6)
+    assert "SCAN customers USING INDEX customers_deleted" in plans
+    assert not {"SCAN customers", "SCAN loyalty_history", "SCAN transaction_details"} & set(plans)
 
 
 def test_no_table_that_knows_customers_is_forgotten() -> None:
@@ -115,7 +142,8 @@ def test_deleted_values_leave_no_byte_in_the_files_of_sqlite(tmp_path: Path) -> 
     bytes_there = lambda: b"".join(path.read_bytes() for path in tmp_path.glob("state.db*") if path.is_file())  # noqa: E731
     assert EMAIL.encode() in bytes_there()
     purging = Purging(state)
-    purging.purge([CustomerKey(7, 50)], 100)
+    Erasures(state).note([CustomerKey(7, 50)], 90)
+    purging.purge(100)
     purging.let_go()
     assert EMAIL.encode() not in bytes_there()
     assert b"51@example.org" in bytes_there()
@@ -124,7 +152,8 @@ def test_deleted_values_leave_no_byte_in_the_files_of_sqlite(tmp_path: Path) -> 
 def test_postgresql_forgets_the_dead_rows(empty_postgres: str) -> None:
     state = State(empty_postgres)
     Customers(state, 1).merge([facts(A, email=EMAIL)])
-    Purging(state).purge([A], 100)
+    Erasures(state).note([A], 90)
+    Purging(state).purge(100)
     Purging(state).let_go()
     with state.read() as connection:
         dead = "SELECT count(*) FROM customers WHERE position(:value in encode(document, 'escape')) > 0"
@@ -137,9 +166,15 @@ def test_a_reader_that_holds_an_old_state_is_told_of(tmp_path: Path, monkeypatch
     monkeypatch.setattr(purging, "_CHECKPOINT_SECONDS", 0.3)
     state = State(f"sqlite:///{tmp_path}/state.db")
     Customers(state, 1).merge([facts(A, email=EMAIL)])
+    Erasures(state).note([A], 90)
     with state.read() as reader:
         reader.execute(sa.select(customers.c.customer_id)).all()
-        Purging(state).purge([A], 100)
+        Purging(state).purge(100)
+        began = time.monotonic()
         with pytest.raises(StateError, match="next run tries again"):
             Purging(state).let_go()
+        # Who writes must not wait as long as the reader reads.
+        assert time.monotonic() - began < 10
+        with state.begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 60_000
     Purging(state).let_go()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import State
-from capillary_adobe.state.lookups import FIRST_PAUSE_MS, HISTORY, LIVE, LONGEST_PAUSE_MS, LookupQueue, Wanted, pause_ms
+from capillary_adobe.state.awaited import Awaited
+from capillary_adobe.state.lookups import (
+    FIRST_PAUSE_MS,
+    HISTORY,
+    LIVE,
+    LONGEST_PAUSE_MS,
+    Lookup,
+    LookupQueue,
+    Wanted,
+    pause_ms,
+)
 from capillary_adobe.state.transaction_details import TransactionDetails
 
 ORG = 7
@@ -131,3 +146,44 @@ def test_the_first_answer_about_a_transaction_stays(state: State) -> None:
     assert details.prune(100) == 0
     assert details.prune(101) == 2
     assert details.of([bill(1)]) == {}
+
+
+def test_writers_of_the_same_look_ups_in_any_order_never_wait_for_each_other(state: State) -> None:
+    every = [customer(number) for number in range(200)]
+
+    def work(seed: int) -> None:
+        queue, awaited, chance = LookupQueue(state), Awaited(state), random.Random(seed)  # noqa: S311
+        for _ in range(5):
+            some = chance.sample(every, 150)
+            if seed % 2:
+                awaited.answered(some, 5)
+                queue.done(some)
+            else:
+                queue.want(some, chance.choice((LIVE, HISTORY)), 100)
+                awaited.note("2026-01-01", f"live-{seed}", [(one, 10) for one in some])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+
+def test_a_long_queue_is_never_read_whole(tmp_path: Path) -> None:
+    state = State(f"sqlite:///{tmp_path}/state.db")
+    queue, awaited, details = LookupQueue(state), Awaited(state), TransactionDetails(state)
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        if any(name in statement for name in ("lookups", "transaction_details")) and "INSERT" not in statement:
+            plan = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(f"{row[3]}: {statement[:80]}" for row in plan)
+
+    queue.want([customer(1), bill(2)], LIVE, 100)
+    event.listen(state.engine, "before_cursor_execute", explain)
+    assert queue.any_due(100)
+    assert len(queue.take(9, 100, LEASE_MS)) == 2
+    assert not queue.take(9, 100, LEASE_MS, [customer(1), bill(2)])
+    queue.put_back([Lookup(customer(1), 0)], 200, failed=True)
+    awaited.answered([customer(1), bill(2)], 5)
+    details.of([bill(2)])
+    queue.done([customer(1), bill(2)])
+    assert plans
+    assert not [plan for plan in plans if plan.startswith(("SCAN lookups", "SCAN awaited", "SCAN transaction"))]

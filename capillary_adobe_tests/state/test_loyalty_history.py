@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from capillary_adobe.profiles.document import CustomerKey, Facts
 from capillary_adobe.state import Customers, LoyaltyHistory, State
 from capillary_adobe.state import loyalty_history as module
-from capillary_adobe_tests.state.knowing import ORG, history_of, known_after, of, said, several, stamps
+from capillary_adobe_tests.state.knowing import ORG, history_of, known_after, of, said, several, stamps, values_as_of
 
 LOYALTY = ("status", "program.1.points", "program.1.tier_name")
 _fields = st.fixed_dictionaries(
@@ -54,7 +54,7 @@ def test_of_each_field_the_newest_value_at_the_moment_is_told(
     customers.merge(coming[:5])
     customers.merge(coming[5:])
     wanted = [(CustomerKey(org, number), at_us) for number, at_us in asked]
-    assert LoyaltyHistory(state).as_of(wanted) == [so(mine, *one) for one in wanted]
+    assert values_as_of(LoyaltyHistory(state), wanted) == [so(mine, *one) for one in wanted]
 
 
 @several
@@ -69,7 +69,7 @@ def test_pruning_changes_no_answer_of_a_later_moment(state: State, found: list[F
         patch.setattr(module, "_ROWS_AT_ONCE", rows)
         gone = history.prune(before)
     wanted = [(CustomerKey(org, number), at_us) for number in range(1, 4) for at_us in range(before, 8)]
-    assert history.as_of(wanted) == [so(mine, *one) for one in wanted]
+    assert values_as_of(history, wanted) == [so(mine, *one) for one in wanted]
     assert rows_in(state) == kept - gone
     assert history.prune(before) == 0
 
@@ -94,5 +94,5 @@ def test_many_moments_are_asked_for_at_once(state: State) -> None:
     Customers(state).merge(said(org, number, 5, program__1__points=number) for number in range(3000))
     wanted = [(CustomerKey(org, number), at_us) for number in range(3000) for at_us in (4, 5, 6)]
     random.Random(3).shuffle(wanted)  # noqa: S311
-    found = LoyaltyHistory(state).as_of(wanted)
+    found = values_as_of(LoyaltyHistory(state), wanted)
     assert found == [{} if at_us < 5 else {"program.1.points": key.customer_id} for key, at_us in wanted]

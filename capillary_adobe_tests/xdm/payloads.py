@@ -132,3 +132,80 @@ REDEEMED = {
         "identifiers": [{"key": "billId", "value": "-1"}, {"key": "redemptionId", "value": "hhSRLt"}],
     },
 }
+
+
+MERGE = {
+    "survivorCustomerIdentifiers": {"customerId": CUSTOMER},
+    "victimCustomerIdentifiers": {"customerId": 7, "instore": {"mobile": "919876501234"}},
+    "survivorCustomerLoyaltySummary": [
+        {"loyaltyProgramId": 973, "lifetimePoints": 200.0, "currentPoints": 150, "promisedPoints": 0, "tierNumber": 2}
+    ],
+    "triggeringActivity": TRIGGER,
+    "enteredBy": STORE,
+}
+
+
+SUBSCRIPTIONS = [
+    {
+        "channel": "SMS",
+        "priority": "BULK",
+        "previousStatus": "OPTIN",
+        "currentStatus": "OPTOUT",
+        "sourceName": "INSTORE",
+        "ouId": 12,
+    }
+]
+
+
+ISSUED_REVERSED = {
+    **COMMON,
+    "programCurrentPoints": 90.5,
+    "programLifetimePoints": "300",
+    "totalIssuedPointsReversed": 8.0,
+    "regularPointsReversed": 3.0,
+    "promotionalPointsReversed": [{"promotionIdentifier": "098190b8", "promotionPoints": 5}],
+}
+
+
+REDEEMED_REVERSED = {
+    **COMMON,
+    "redeemedPointsReversed": 40,
+    "redemptionSummaryId": 8768,
+    "redemptionReversalToEarningPrograms": [
+        {"programId": 5, "redeemedPointsReversed": 10, "programCurrentPoints": 7},
+        {"programId": 973, "redeemedPointsReversed": 30, "programCurrentPoints": "1300"},
+    ],
+}
+
+
+TRANSFERRED = {
+    **COMMON,
+    "totalPointsTransferred": 25,
+    "transferReceivingCustomerIdentifiers": {"customerId": 8},
+    "redemptionFromEarningPrograms": [{"programId": 973, "pointsRedeemed": 25, "programCurrentPoints": 1235.5}],
+}
+
+
+RECEIVED = {
+    **COMMON,
+    "totalPointsTransferred": "25.0",
+    "transferInitiatingCustomerIdentifiers": {"customerId": 8},
+}
+
+
+CONVERTED = {
+    **COMMON,
+    "pointsConverted": 12.5,
+    "programCurrentPoints": 112.5,
+    "programLifetimePoints": 400,
+    "billId": 2149289332,
+    "earningActivityReference": [{"name": "TransactionAdd", "enteredAt": 1.73985783e12, "pointsConverted": 12.5}],
+}
+
+
+ADJUSTED = {
+    "triggeringActivity": TRIGGER,
+    "totalPoinstDeducted": "15.000",
+    "programPointsSplit": [{"programId": 973, "points": "15.000", "pointsType": "REGULAR"}],
+    "reason": "wrong bill",
+}

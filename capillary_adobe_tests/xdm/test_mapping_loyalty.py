@@ -5,9 +5,23 @@ from __future__ import annotations
 import pytest
 
 from capillary_adobe.settings import CapillarySettings
-from capillary_adobe_tests.capillary.events import PROGRAM, Json
-from capillary_adobe_tests.xdm.payloads import COMMON, ISSUED, OWN, REDEEMED
-from capillary_adobe_tests.xdm.transforming import body
+from capillary_adobe_tests.capillary.events import CUSTOMER, PROGRAM, Json, event
+from capillary_adobe_tests.xdm.payloads import (
+    ADJUSTED,
+    COMMON,
+    CONVERTED,
+    ISSUED,
+    ISSUED_REVERSED,
+    MERGE,
+    OWN,
+    PLACE,
+    RECEIVED,
+    REDEEMED,
+    REDEEMED_REVERSED,
+    SUBSCRIPTIONS,
+    TRANSFERRED,
+)
+from capillary_adobe_tests.xdm.transforming import body, entity
 
 
 def test_points_issued() -> None:
@@ -208,6 +222,59 @@ def test_points_expiry_change() -> None:
 )
 def test_tier_events(name: str, data: Json, tier: Json) -> None:
     assert body(name, COMMON | data) == {"eventType": f"loyalty.{name}", "own": OWN | {"tier": tier}}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "points", "gained"),
+    [
+        ("issuedPointsReversed", ISSUED_REVERSED, {"total": 8, "regular": 3, "balance": 90.5, "lifetime": 300}, None),
+        ("redeemedPointsReversed", REDEEMED_REVERSED, {"total": 40, "balance": 1300}, None),
+        ("pointsTransferredInitiated", TRANSFERRED, {"total": 25, "balance": 1235.5}, None),
+        ("pointsTransferredReceived", RECEIVED, {"total": 25}, {"value": 25, "loyaltyProgramId": "973"}),
+        (
+            "promisedToCurrentPointsConversion",
+            CONVERTED,
+            {"total": 12.5, "balance": 112.5, "lifetime": 400},
+            {"value": 12.5, "loyaltyProgramId": "973", "transactionId": "2149289332"},
+        ),
+    ],
+)
+def test_points_that_come_back_or_change_hands(name: str, data: Json, points: Json, gained: Json | None) -> None:
+    redemption = {"redemption": {"summaryId": "8768"}} if name == "redeemedPointsReversed" else {}
+    assert body(name, data) == {
+        "eventType": f"loyalty.{name}",
+        **({"loyalty": {"pointsGained": [gained]}} if gained else {}),
+        "own": OWN | {"points": points} | redemption,
+    }
+
+
+def test_points_adjusted_by_hand() -> None:
+    own = {"trigger": OWN["trigger"], "points": {"total": 15}}
+    assert body("manualPointsAdjustment", ADJUSTED) == {"eventType": "loyalty.manualPointsAdjustment", "own": own}
+
+
+def test_events_of_the_customer_alone() -> None:
+    merge = {"survivorId": str(CUSTOMER), "victimId": "7"}
+    assert body("loyaltyCustomerMerge", MERGE) == {
+        "eventType": "loyalty.loyaltyCustomerMerge",
+        "own": PLACE | {"trigger": OWN["trigger"], "merge": merge},
+    }
+    told = {"channel": "SMS", "priority": "BULK", "status": "OPTOUT", "previousStatus": "OPTIN", "source": "INSTORE"}
+    assert body("customerSubscription", {"subscriptions": SUBSCRIPTIONS}) == {
+        "eventType": "loyalty.customerSubscription",
+        "own": {"subscriptions": [told]},
+    }
+    released = {"identifierType": "mobile", "identifierValue": "919876501234"}
+    assert body("identifierReleased", released) == {"eventType": "loyalty.identifierReleased"}
+
+
+def test_what_is_released_is_not_linked_once_again() -> None:
+    holder = {"customerId": CUSTOMER, "instore": {"email": "jane@acme-family.com", "mobile": "919650004321"}}
+    made = [entity(event(name, {"customerIdentifiers": holder})) for name in ("identifierReleased", "tierRenewed")]
+    assert [set(one["identityMap"]) for one in made] == [
+        {"capillaryCustomerId"},
+        {"capillaryCustomerId", "Email", "Phone"},
+    ]
 
 
 def test_promotion_earned() -> None:

@@ -12,42 +12,15 @@ from hypothesis import strategies as st
 from capillary_adobe.profiles.document import CustomerKey, Document, Register, Stamp
 from capillary_adobe.profiles.identities import Identity, withdrawal
 from capillary_adobe.reasons import XDM_REASONS
-from capillary_adobe.settings import CapillarySettings, TenantSettings
-from capillary_adobe.settings.customers import IdentitySettings, ProfileSettings
+from capillary_adobe.settings.customers import IdentitySettings
 from capillary_adobe.xdm.checking.profile import check_profile
-from capillary_adobe.xdm.identities import mark
 from capillary_adobe.xdm.language.rules import load_profile_rules
-from capillary_adobe.xdm.profile_source import ProgramNames
-from capillary_adobe.xdm.profiles import MAX_BYTES, Profile, ProfileStage
+from capillary_adobe.xdm.profiles import MAX_BYTES
 from capillary_adobe_tests.xdm.documents import AT_US, EMAIL, FULL, KEY, PHONE, any_documents, document, sound_documents
 from capillary_adobe_tests.xdm.official import official_validators, unknown_paths
+from capillary_adobe_tests.xdm.rendering import STAGE, consent, made, rendered, stage
 
-ACME = TenantSettings(tenant_id="acme")
-PLAIN = IdentitySettings(card="plain")
 quickly = settings(deadline=None, max_examples=80, database=None)
-
-
-def stage(
-    identities: IdentitySettings = PLAIN,
-    names: ProgramNames | None = None,
-    *,
-    profiles: ProfileSettings | None = None,
-    with_org: bool = False,
-) -> ProfileStage:
-    capillary = CapillarySettings(org_timezone="Asia/Kolkata", identity_with_org=with_org)
-    return ProfileStage(ACME, capillary, identities, profiles or ProfileSettings(), names)
-
-
-STAGE = stage()
-
-
-def made(profile: Profile) -> dict[str, Any]:
-    assert profile.violations == []
-    return orjson.loads(profile.text)
-
-
-def rendered(known: Document, by: ProfileStage = STAGE, held: tuple[Identity, ...] = ()) -> dict[str, Any]:
-    return made(by.render(KEY, known, [mark(one) for one in held]))
 
 
 def test_the_rules_have_no_fault() -> None:
@@ -145,10 +118,6 @@ def identity(value: str, *, primary: bool = False) -> dict[str, Any]:
     return {"id": value, "authenticatedState": "ambiguous", "primary": primary}
 
 
-def consent(value: str) -> dict[str, str]:
-    return {"val": value, "time": "2026-11-20T09:00:00.000Z"}
-
-
 def test_a_document_that_knows_next_to_nothing_is_a_record_all_the_same() -> None:
     record = rendered(document({"program.5.points": 1}))
 
@@ -161,78 +130,6 @@ def test_the_primary_identity_carries_the_organisation_where_several_share_a_san
 
     assert record["_acme"]["capillary"]["customerId"] == "100458-387599999"
     assert [one["id"] for one in record["identityMap"]["capillaryCustomerId"]] == ["100458-387599999", "100458-7"]
-
-
-# Programs and tiers.
-
-
-def test_a_tier_name_older_than_the_number_is_that_of_the_tier_before() -> None:
-    known = document(program__973__tier_number=(60, 3))
-
-    assert rendered(known)["loyalty"]["tier"] == "3"
-    assert rendered(known, stage(names=ProgramNames(tiers={("973", 3): "Platinum"})))["loyalty"]["tier"] == "Platinum"
-
-
-def test_names_that_the_document_lacks_come_from_the_organisation() -> None:
-    names = ProgramNames({"5": "Partners"}, {("5", 1): "Basic", ("973", 3): "Diamond"})
-    known = document(program__973__next_tier=(1, 3))
-    record = rendered(known, stage(names=names))
-
-    [other] = record["_acme"]["capillary"]["programs"]
-    assert (other["name"], other["tier"]) == ("Partners", "Basic")
-    assert record["loyalty"]["nextTier"] == "Diamond"
-    assert record["loyalty"]["program"] == "Acme Club"
-
-
-@pytest.mark.parametrize(
-    ("chosen", "told_by_names", "is_default", "expected"),
-    [
-        (None, None, True, 1520),
-        ("5", None, True, 7),
-        (None, "5", False, 7),
-        (None, "973", False, None),
-        (None, "5", True, 1520),
-        (None, None, False, None),
-        ("404", None, True, None),
-    ],
-)
-def test_loyalty_is_the_default_programs_and_none_is_guessed(
-    chosen: str | None, told_by_names: str | None, is_default: bool, expected: int | None
-) -> None:
-    by = stage(
-        names=ProgramNames(defaults=frozenset(filter(None, [told_by_names]))),
-        profiles=ProfileSettings(default_program=chosen),
-    )
-    record = rendered(document({**FULL, "program.973.is_default": is_default}), by)
-
-    assert record["loyalty"].get("points") == expected
-    others = [one["id"] for one in record["_acme"]["capillary"]["programs"]]
-    assert others == sorted({"5", "973"} - {{1520: "973", 7: "5"}.get(expected or 0, "")})
-
-
-# Consents.
-
-
-def test_a_consent_has_the_moment_it_was_given_at_and_the_record_that_of_the_newest() -> None:
-    record = rendered(document(consent__sms__BULK=(60, "y"), first_name=(3600, "Janet")))
-
-    assert record["consents"]["marketing"]["sms"] == {"val": "y", "time": "2026-11-20T09:01:00.000Z"}
-    assert record["consents"]["marketing"]["email"]["time"] == "2026-11-20T09:00:00.000Z"
-    assert record["consents"]["metadata"]["time"] == "2026-11-20T09:01:00.000Z"
-
-
-def test_push_is_allowed_where_one_of_the_phones_allows_it() -> None:
-    no = rendered(document(consent__android__BULK=(60, "n")))["consents"]["marketing"]["push"]
-    yes = rendered(document(consent__ios__BULK=(60, "n")))["consents"]["marketing"]["push"]
-
-    assert (no["val"], no["time"]) == ("n", "2026-11-20T09:01:00.000Z")
-    assert (yes["val"], yes["time"]) == ("y", "2026-11-20T09:00:00.000Z")
-
-
-def test_consents_are_of_the_priority_that_the_settings_name() -> None:
-    record = rendered(document(), stage(profiles=ProfileSettings(consent_priority="TRANS")))
-
-    assert record["consents"]["marketing"] == {"email": consent("n")}
 
 
 # Merged and deleted customers.

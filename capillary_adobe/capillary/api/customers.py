@@ -6,10 +6,11 @@ Sources: docs.capillarytech.com/reference/get-customer-details-by-user-id, /cust
 
 | answer | kind |
 | --- | --- |
-| a body with the id that was asked for | `found` |
+| a body with the id that was asked for | `found`; where a code says that parts are missing, without points and tiers |
 | code 8015 or 8065, the item codes 1012 and 1039 of v1.1, status 404 | `unknown` |
-| code 8069; 91009 or a body with another id: the account that took this one in | `merged` |
+| code 8069 or 91009; with it a body with another id: the account that took this one in | `merged` |
 | an error or a warning that calls the customer deleted | `deleted` |
+| a body with another id and no such code | somebody else's: raised, or left out of several |
 | any other refusal | raised |
 """
 
@@ -29,7 +30,31 @@ Kind = Literal["found", "unknown", "merged", "deleted"]
 
 _UNKNOWN = frozenset({8015, 8065, 1012, 1039})
 _MERGED = frozenset({8069, 91009})
-_DELETED = re.compile(r"\b(deleted|pii delete)", re.IGNORECASE)
+# Points failed, and the warnings that parts of an answer are missing. Points that could not be read are no points of zero.
+_PARTIAL = frozenset({8062, 91001, 91002, 91003, 91004})
+_OF_LOYALTY = frozenset(
+    {
+        "pointsSummary",
+        "loyaltyProgramDetails",
+        "expirySchedules",
+        "upgradeStrategies",
+        "gapToUpgrade",
+        "lifetimePurchases",
+        "points_summaries",
+        "loyalty_points",
+        "lifetime_points",
+        "current_slab",
+        "expiry_schedule",
+        "tier_upgrade_criteria",
+        "lifetime_purchases",
+    }
+)
+# Of the customer, and not of a coupon or an address: what follows cannot be taken back.
+_DELETED = re.compile(
+    r"\b(customer|user|account|profile)( id)?( \d+)?( is| was| has been| already)* deleted\b"
+    r"|\bdeleted (customer|user|account)\b|\bpii delet",
+    re.IGNORECASE,
+)
 _MASKED = re.compile(r"[*•●]{2,}|x{4,}", re.IGNORECASE)
 _PERSONAL = frozenset({"firstName", "lastName", "firstname", "lastname", "email", "mobile", "value"})
 # What `embed` of v2 asks for, by the switches of v1.1; for the rest it has none.
@@ -52,7 +77,8 @@ class CustomerAnswer(NamedTuple):
     `body` is the customer without any envelope, as v2 tells it, or as v1.1 does where `bulk`; None unless there is one. Of a
     merged customer it is the survivor's, if that came along. `asked_us` is when the question left, epoch microseconds, by
     Capillary's clock where ours is ahead of it. `survivor` is the id of the account that took this one in, if it was told.
-    `masked` says that Capillary hides personal values from the API client.
+    `masked` says that Capillary hides personal values from the API client, `partial` that it could not tell all, so that
+    points and tiers are left out.
     """
 
     kind: Kind
@@ -61,6 +87,7 @@ class CustomerAnswer(NamedTuple):
     survivor: int | None = None
     bulk: bool = False
     masked: bool = False
+    partial: bool = False
 
 
 class CustomerApi:
@@ -84,7 +111,13 @@ class CustomerApi:
         answer = self._api.ask(f"/v2/customers/{customer_id}", params, deadline)
         said = told(answer.body)
         if answer.refusal is None:
-            return _judged(customer_id, content(answer.body), said, answer.asked_us, bulk=False)
+            body = content(answer.body)
+            if _is_somebody_else(customer_id, body, said):
+                raise TransientCapillaryApiError(
+                    "Capillary's answer about a customer is about another one, and does not say that they were merged. "
+                    "Nothing of it is taken; if this lasts, ask Capillary."
+                )
+            return _judged(customer_id, body, said, answer.asked_us, bulk=False)
         if not (answer.status == 404 or _says_something(said)):
             raise answer.refusal
         return _judged(customer_id, None, said, answer.asked_us, bulk=False)
@@ -107,7 +140,9 @@ class CustomerApi:
         answers: dict[int, CustomerAnswer] = {}
         for item, asked_for in zip(items, _whose(items, customer_ids), strict=True):
             said = told(item)
-            if asked_for is not None and (_id_of(item) is not None or _says_something(said)):
+            if asked_for is None or _is_somebody_else(asked_for, item, said):
+                continue
+            if _id_of(item) is not None or _says_something(said):
                 answers[asked_for] = _judged(asked_for, item, said, answer.asked_us, bulk=True)
         return answers
 
@@ -131,14 +166,28 @@ def _judged(customer_id: int, body: Any, said: Told, asked_us: int, *, bulk: boo
         return CustomerAnswer("deleted", None, asked_us, bulk=bulk)
     known = _id_of(body)
     other = known if known != customer_id else None
-    if _MERGED.intersection(said.codes) or other is not None:
+    partial = bool(_PARTIAL.intersection(said.codes))
+    if _MERGED.intersection(said.codes):
         survivor = other if other is not None else _told_survivor(body)
-        whole = body if other is not None else None
-        return CustomerAnswer("merged", whole, asked_us, survivor, bulk, _is_masked(whole))
+        whole = _sound(body, partial) if other is not None else None
+        return CustomerAnswer("merged", whole, asked_us, survivor, bulk, _is_masked(whole), partial)
     # What is no customer, such as the status of one who is unknown, has no id.
     if known is None or _UNKNOWN.intersection(said.codes):
         return CustomerAnswer("unknown", None, asked_us, bulk=bulk)
-    return CustomerAnswer("found", body, asked_us, bulk=bulk, masked=_is_masked(body))
+    return CustomerAnswer("found", _sound(body, partial), asked_us, bulk=bulk, masked=_is_masked(body), partial=partial)
+
+
+def _is_somebody_else(customer_id: int, body: Any, said: Told) -> bool:
+    """Whether a body is another customer's, and no merge explains it: one person's values would become another's."""
+    return _id_of(body) not in (None, customer_id) and not _MERGED.intersection(said.codes)
+
+
+def _sound(body: Any, partial: bool) -> Any:  # noqa: FBT001 - with the body it is about
+    """A customer without what a partial answer may tell as nothing."""
+    if not partial or type(body) is not dict:
+        return body
+    kept = {name: value for name, value in body.items() if name not in _OF_LOYALTY}
+    return kept | {name: _sound(kept[name], partial) for name in ("loyaltyInfo",) if name in kept}
 
 
 def _says_something(said: Told) -> bool:

@@ -5,11 +5,12 @@ Belongs here: the asset, its check and their words. Does not belong here: asking
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from capillary_adobe.defs.checks import claim, result
+from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
 from capillary_adobe.defs.shown import counts
@@ -29,32 +30,32 @@ OFF = (
 )
 
 
-def build_customer_lookups(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset over the given partitions."""
+def build_customer_lookups() -> dg.AssetsDefinition:
+    """The asset; without partitions, so that no micro-batch of a day ever waits for a run of it."""
 
     @dg.asset(
         name=NAME,
-        partitions_def=partitions,
         group_name=GROUP,
         kinds={"python", "sql"},
         owners=["team:data"],
         code_version="1",
         check_specs=[
-            claim(
-                NAME,
+            dg.AssetCheckSpec(
                 "look_ups_are_answered",
-                "Capillary answers what is asked about customers. `ended` tells why a run stopped before its time: Capillary "
-                "is down, which passes by itself; the quota of CAPILLARY_LOOKUP_CALLS_PER_MINUTE is used up; or it refuses "
-                "the API client, which is an error and stays one until the client gets the rights. Nothing waits for look-ups "
-                "longer than CAPILLARY_LOOKUP_HOLD_MINUTES.",
-                partitions,
+                asset=NAME,
+                description=(
+                    "Capillary answers what is asked about customers. `ended` tells why a run stopped before its time: "
+                    "Capillary is down, which passes by itself; the quota of CAPILLARY_LOOKUP_CALLS_PER_MINUTE is used up; "
+                    "or it refuses the API client, which is an error and stays one until the client gets the rights. Nothing "
+                    "waits for look-ups longer than CAPILLARY_LOOKUP_HOLD_MINUTES."
+                ),
             )
         ],
         description=(
             "Asks Capillary about customers who have events and are not fresh, and about bills where that is switched on; the "
             "answers are merged into the customers' documents. One run takes CAPILLARY_LOOKUP_RUN_SECONDS at most and keeps to "
             "CAPILLARY_LOOKUP_CALLS_PER_MINUTE together with all others; customers of live events come first. Started by "
-            "customer_sensor; the partition is only the day on which the questions are asked."
+            "customer_sensor; the profiles that change follow by runs of refresh_customers."
         ),
     )
     def customer_lookups(context: dg.AssetExecutionContext, state: StateResource) -> dg.MaterializeResult:
@@ -81,7 +82,8 @@ def build_customer_lookups(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
 
 
 def _is_first_of_day(context: dg.AssetExecutionContext) -> bool:
-    earlier = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[context.partition_key])
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    earlier = dg.AssetRecordsFilter(context.asset_key, after_timestamp=midnight.timestamp())
     return not context.instance.fetch_materializations(earlier, limit=1).records
 
 
@@ -100,6 +102,7 @@ def _numbers(asked: Asked) -> dict[str, Any]:
         "merged": asked.merged,
         "deleted": asked.deleted,
         "transactions": asked.transactions,
+        "answers_without_points": asked.partial,
         "masked_values": asked.masked,
         "unreadable_values": asked.unreadable,
         "failed": asked.failed,

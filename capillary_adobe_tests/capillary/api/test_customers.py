@@ -197,7 +197,7 @@ def test_items_without_an_id_go_by_their_places_and_are_never_guessed(scripted: 
         scripted.script.append(JSONResponse({"response": listed}))
     customers = CustomerApi(scripted.client(), LookupSettings())
     both = customers.several([11, 12])
-    assert (both[11].kind, both[12].kind, both[12].survivor) == ("unknown", "merged", 77)
+    assert {one: answer.kind for one, answer in both.items()} == {11: "unknown"}, "another's account is nobody's"
     assert customers.several([11, 12]) == {}, "one item for two ids tells nothing of either"
     assert customers.several([11, 12]) == {}
     swapped = customers.several([11, 12])
@@ -207,6 +207,53 @@ def test_items_without_an_id_go_by_their_places_and_are_never_guessed(scripted: 
     scripted.script.append(JSONResponse({"response": {"status": {"success": "true"}}}))
     with pytest.raises(TransientCapillaryApiError, match="has none in it"):
         customers.several([11])
+
+
+def test_somebody_elses_account_is_no_merge(scripted: ScriptedApi) -> None:
+    other = {"id": 77, "profiles": [{"firstName": "Other"}]}
+    scripted.script.append(JSONResponse(other))
+    customers = CustomerApi(scripted.client(), LookupSettings())
+    with pytest.raises(TransientCapillaryApiError, match="is about another one"):
+        customers.one(11)
+    scripted.script.append(JSONResponse(other | {"warnings": [{"code": 91009, "message": "survivor"}]}))
+    assert customers.one(11)[:2] == ("merged", other | {"warnings": [{"code": 91009, "message": "survivor"}]})
+
+
+def test_points_that_could_not_be_read_are_not_taken(scripted: ScriptedApi) -> None:
+    told = {
+        "id": 11,
+        "profiles": [],
+        "loyaltyInfo": {"loyaltyType": "loyalty", "lifetimePurchases": 0},
+        "pointsSummary": {"loyaltyPoints": 0},
+        "loyaltyProgramDetails": [{"programId": 973, "loyaltyPoints": 0}],
+        "expirySchedules": [],
+        "warnings": [{"code": 91002, "message": "Points could not be fetched"}],
+    }
+    scripted.script += [JSONResponse(told), JSONResponse(told | {"warnings": [{"code": 91010, "message": "other"}]})]
+    customers = CustomerApi(scripted.client(), LookupSettings())
+    partial = customers.one(11)
+    assert (partial.kind, partial.partial, partial.body["loyaltyInfo"]) == ("found", True, {"loyaltyType": "loyalty"})
+    assert partial.body.keys() == {"id", "profiles", "loyaltyInfo", "warnings"}
+    assert customers.one(11).body["pointsSummary"] == {"loyaltyPoints": 0}
+    status = {"success": "true", "code": "91002", "message": "Points could not be fetched"}
+    item = {"user_id": 11, "firstname": "Asha", "loyalty_points": "0", "points_summaries": {}, "item_status": status}
+    listed = {"status": {"success": "true"}, "customers": {"customer": [item]}}
+    scripted.script.append(JSONResponse({"response": listed}))
+    assert customers.several([11])[11].body.keys() == {"user_id", "firstname", "item_status"}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("A deleted coupon of the customer is left out", "found"),
+        ("Customer is deleted", "deleted"),
+        ("customer 11 has been deleted", "deleted"),
+        ("Customer is deleted, as a PII delete request demanded", "deleted"),
+    ],
+)
+def test_only_a_customer_who_is_called_deleted_is(scripted: ScriptedApi, words: str, kind: str) -> None:
+    scripted.script.append(JSONResponse({"id": 11, "warnings": [{"code": 1, "message": words}]}))
+    assert CustomerApi(scripted.client(), LookupSettings()).one(11).kind == kind
 
 
 def test_a_refusal_of_the_client_is_raised_and_names_the_right(start: Start) -> None:
@@ -280,17 +327,17 @@ def test_the_moment_of_asking_is_capillarys_where_our_clock_is_ahead(
 def test_the_moment_is_that_of_asking_and_not_of_the_answer(scripted: ScriptedApi) -> None:
     scripted.seconds = 0.5
     before = time.time_ns() // 1000
-    found = CustomerApi(scripted.client(), LookupSettings()).one(11)
+    found = CustomerApi(scripted.client(), LookupSettings()).one(1)
     assert found.asked_us - before < 400_000
 
 
 def test_a_deadline_ends_a_call(scripted: ScriptedApi) -> None:
     customers = CustomerApi(scripted.client(retry_seconds=30), LookupSettings())
-    customers.one(11)
+    customers.one(1)
     scripted.seconds = 1.5
     began = time.monotonic()
     with pytest.raises(TransientCapillaryApiError):
-        customers.one(11, time.monotonic() + 0.5)
+        customers.one(1, time.monotonic() + 0.5)
     assert time.monotonic() - began < 1.4
     with pytest.raises(TransientCapillaryApiError, match="no time left"):
-        customers.one(11, time.monotonic())
+        customers.one(1, time.monotonic())

@@ -86,21 +86,21 @@ def counted(state: State) -> int:
 
 def test_a_capillary_that_is_down_is_left_alone_and_nothing_waits_for_it(state: State, scripted: ScriptedApi) -> None:
     customers = CustomerApi(paced(scripted.settings(retry_seconds=0), state), LookupSettings())
-    customers.one(11)
+    customers.one(1)
     scripted.script += [Response(status_code=500), HTMLResponse("<html>"), *[Response(status_code=503)] * 3]
     for _ in range(5):
         with pytest.raises(TransientCapillaryApiError, match="repeating did not help"):
-            customers.one(11)
+            customers.one(1)
     asked = len(scripted.asked)
     began = time.monotonic()
     for _ in range(20):
         with pytest.raises(UnaskedCapillaryApiError, match=r"Capillary has not answered since .*next try at"):
-            customers.one(11, time.monotonic() + 2)
+            customers.one(1, time.monotonic() + 2)
     assert time.monotonic() - began < 2
     assert len(scripted.asked) == asked
     # Another run knows at once.
     with pytest.raises(UnaskedCapillaryApiError):
-        CustomerApi(paced(scripted.settings(retry_seconds=0), state), LookupSettings()).one(11)
+        CustomerApi(paced(scripted.settings(retry_seconds=0), state), LookupSettings()).one(1)
 
 
 def test_answers_that_refuse_show_that_capillary_is_alive(state: State, scripted: ScriptedApi) -> None:
@@ -109,7 +109,7 @@ def test_answers_that_refuse_show_that_capillary_is_alive(state: State, scripted
     for answer in (JSONResponse({}, 404), Response(status_code=521), JSONResponse({}, 461), four_thousand_one) * 3:
         scripted.script.append(answer)
         try:
-            customers.one(11)
+            customers.one(1)
         except TransientCapillaryApiError:
             continue
     seen = Paces(state).look(CAPILLARY_API, time.time())
@@ -121,19 +121,19 @@ def test_too_many_requests_makes_everybody_pause(state: State, scripted: Scripte
     customers = CustomerApi(paced(scripted.settings(retry_seconds=0), state), LookupSettings())
     scripted.script.append(Response(status_code=429, headers={"Retry-After": "30"}))
     with pytest.raises(TransientCapillaryApiError, match="status 429"):
-        customers.one(11)
+        customers.one(1)
     with pytest.raises(UnaskedCapillaryApiError, match="Capillary asks to wait until"):
-        customers.one(11, time.monotonic() + 5)
+        customers.one(1, time.monotonic() + 5)
     assert len(scripted.asked) == 1
 
 
 def test_who_is_in_a_hurry_does_not_take_a_slow_capillary_for_a_dead_one(state: State, scripted: ScriptedApi) -> None:
     customers = CustomerApi(paced(scripted.settings(retry_seconds=0), state), LookupSettings())
-    customers.one(11)
+    customers.one(1)
     scripted.seconds = 0.6
     for _ in range(5):
         with pytest.raises(TransientCapillaryApiError):
-            customers.one(11, time.monotonic() + 0.2)
+            customers.one(1, time.monotonic() + 0.2)
     seen = Paces(state).look(CAPILLARY_API, time.time())
     assert seen is not None
     assert seen.failures == 0

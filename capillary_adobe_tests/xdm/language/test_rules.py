@@ -18,11 +18,14 @@ def error(text: str, shared: str = SHARED) -> str:
     return str(told.value)
 
 
-def test_the_shipped_files_map_the_14_events_and_the_generic_rule() -> None:
+def test_the_shipped_files_map_the_14_events_what_else_a_profile_needs_and_the_generic_rule() -> None:
     assert set(load_rules()) == {
         *("pointsIssued", "pointsRedeemed", "pointsExpired", "pointsExpiryReminder", "pointsExpiryChange"),
         *("tierUpgraded", "tierDowngraded", "tierRenewed", "tierDowngradeReminder"),
         *("customerAdded", "customerUpdated", "transactionAdded", "transactionUpdated", "promotionEarned"),
+        *("loyaltyCustomerMerge", "customerSubscription", "identifierReleased"),
+        *("issuedPointsReversed", "redeemedPointsReversed", "promisedToCurrentPointsConversion"),
+        *("pointsTransferredInitiated", "pointsTransferredReceived", "manualPointsAdjustment"),
         GENERIC,
     }
 

@@ -101,7 +101,7 @@ def test_a_draft_of_the_generic_rule_is_tried_on_events_without_one() -> None:
     rules = load_rules()
     trial = Trial({GENERIC: "f1"}, frozenset([GENERIC]), rules, live)
     stage = live()
-    for batch in enrich([raw_batch([points(), event("customerSubscription", {"channel": "SMS"})])], INDIA):
+    for batch in enrich([raw_batch([points(), event("rewardIssued", {"rewardId": 7})])], INDIA):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             made = stage.entity(row)
             trial.observe(row, made)
