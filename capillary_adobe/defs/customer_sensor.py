@@ -9,12 +9,12 @@ Two jobs, since runs of one day wait for each other: look-ups take a minute, and
 import time
 from datetime import UTC, datetime
 from itertools import takewhile
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from capillary_adobe.adobe.delivery import INLET
-from capillary_adobe.defs.assets.customer_lookups import OFF
+from capillary_adobe.defs.assets.customer_lookups import OFF, REFUSED_TAG
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import StateResource
@@ -37,7 +37,7 @@ _LOOKED_AT = 6
 _TAGS = {"dagster/max_retries": "0", "dagster/max_runtime": str(LONGEST_RUN_SECONDS)}
 
 
-def build_customer_sensor(*jobs: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def build_customer_sensor(*jobs: Any) -> dg.SensorDefinition:
     """The sensor that asks for runs of these jobs."""
 
     @dg.sensor(
@@ -56,10 +56,8 @@ def build_customer_sensor(*jobs: UnresolvedAssetJobDefinition) -> dg.SensorDefin
         with told_plainly():
             database, now_ms = state.open(), time.time_ns() // 1_000_000
             requests: list[dg.RunRequest] = []
-            if words := _running(context.instance, LOOKUP_JOB):
-                look_ups = False
-            else:
-                look_ups, words = _due_look_ups(database)
+            words = _resting(context.instance, LOOKUP_JOB, now_ms)
+            look_ups, words = (False, words) if words else _due_look_ups(database)
             if look_ups:
                 requests.append(dg.RunRequest(f"{LOOKUP_JOB}-{now_ms}", job_name=LOOKUP_JOB, tags=_TAGS))
             if _may_send(context.instance, database, now_ms) and _due_profiles(database, now_ms):
@@ -69,23 +67,30 @@ def build_customer_sensor(*jobs: UnresolvedAssetJobDefinition) -> dg.SensorDefin
     return customer_sensor
 
 
-def _running(instance: dg.DagsterInstance, job: str) -> str:
-    """In words, which run of a job is at work; empty if none is."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=1)
-    return f"run {runs[0].run_id[:8]} of {job} is at work" if runs else ""
+def _resting(instance: dg.DagsterInstance, job: str, now_ms: int) -> str:
+    """In words, why no run of a job may start: one is at work, or the last ones failed; empty if one may.
+
+    Each failure in a row doubles the pause: a client without the right would else be refused every 15 s.
+    """
+    latest = instance.get_run_records(dg.RunsFilter(job_name=job), limit=_LOOKED_AT)
+    if active := [one.dagster_run.run_id for one in latest if one.dagster_run.status in ACTIVE]:
+        return f"run {active[0][:8]} of {job} is at work"
+    failed = list(takewhile(_came_to_nothing, latest))
+    if failed and now_ms / 1000 < (failed[0].end_time or 0) + _SECONDS * 2 ** len(failed):
+        return f"run {failed[0].dagster_run.run_id[:8]} of {job} came to nothing; it says why, and the next one waits"
+    return ""
+
+
+def _came_to_nothing(record: dg.RunRecord) -> bool:
+    run = record.dagster_run
+    return run.status is dg.DagsterRunStatus.FAILURE or REFUSED_TAG in run.tags
 
 
 def _may_send(instance: dg.DagsterInstance, state: State, now_ms: int) -> bool:
-    """Whether a run may send profiles: none is at work, AEP is not known to be down, and the last ones have not just failed."""
+    """Whether a run may send profiles: AEP is not known to be down, and nothing speaks against another run."""
     inlet = Paces(state).look(INLET, now_ms / 1000)
-    if inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000:
-        return False
-    latest = instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB), limit=_LOOKED_AT)
-    if any(one.dagster_run.status in ACTIVE for one in latest):
-        return False
-    failed = list(takewhile(lambda one: one.dagster_run.status is dg.DagsterRunStatus.FAILURE, latest))
-    # Each failure in a row doubles the pause.
-    return not failed or now_ms / 1000 >= (failed[0].end_time or 0) + _SECONDS * 2 ** len(failed)
+    down = inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000
+    return not down and not _resting(instance, REFRESH_JOB, now_ms)
 
 
 def _due_look_ups(state: State) -> tuple[bool, str]:

@@ -3,8 +3,9 @@
 Belongs here: the assets and their words. Does not belong here: what is fetched and learnt (`reference_data.py`).
 """
 
+from typing import Any
+
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LakeResource, StateResource
@@ -108,7 +109,7 @@ def build_programs() -> dg.AssetsDefinition:
     return programs
 
 
-def build_reference_job() -> UnresolvedAssetJobDefinition:
+def build_reference_job() -> Any:
     """Both assets at once."""
     return dg.define_asset_job(
         JOB,

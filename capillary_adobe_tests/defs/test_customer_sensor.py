@@ -73,3 +73,19 @@ def test_while_aep_refuses_or_is_down_profiles_are_asked_for_ever_more_rarely(
     assert [(row["kind"], row["status"]) for row in installation.rows(INGESTION_STATUS, today())] == [
         ("profiles", "accepted")
     ]
+
+
+def test_a_client_that_may_not_ask_is_tried_ever_more_rarely(
+    installation: Installation, daemon: Daemon, capillary: RunningCapillary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPILLARY_LOOKUP_INLINE_SECONDS", "0")
+    monkeypatch.setenv("PROFILE_SPACING_SECONDS", "600")
+    capillary.put("customers", record(1))
+    land(installation, "000001", sale(1))
+    daemon.land()
+    capillary.faults.add(kind="status", status=403, path="/v2/", times=None)
+    assert daemon.refresh() == [LOOKUP_JOB]
+    assert daemon.refresh() == []
+    capillary.faults.clear()
+    monkeypatch.setattr("capillary_adobe.defs.customer_sensor._SECONDS", 0)
+    assert daemon.refresh() == [LOOKUP_JOB]
