@@ -104,8 +104,13 @@ class StateResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
     url: str | None = None
 
     def open(self) -> State:
-        """The open database."""
-        return State(self.url or load(StorageSettings).state_url)
+        """The open database, the same for every step of a run: to look whether its tables are all there takes 20 ms."""
+        return _state(self.url or load(StorageSettings).state_url)
+
+
+@lru_cache(1)
+def _state(url: str) -> State:
+    return State(url)
 
 
 class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
