@@ -9,7 +9,8 @@ import pytest
 from bench.lookups import measure, options_of
 
 SMALL = (
-    "--events 150 --customers 60 --seconds 150 --per-batch 25 --calls 12 --outage 90 --speed 60 --hold 300 --inline 0.2"
+    "--events 150 --customers 60 --seconds 150 --per-batch 25 --calls 12 --outage 90 --speed 60 --hold 300 --inline 0.2 "
+    "--errors 0.3"
 )
 
 

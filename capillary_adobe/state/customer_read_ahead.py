@@ -8,6 +8,7 @@ lock meanwhile; a disk answers several readers in the time of one. PostgreSQL as
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -22,6 +23,8 @@ from capillary_adobe.state.loyalty_history import loyalty_history
 
 _READERS: Final = 8
 _CUSTOMERS_EACH: Final = 250
+# So many customers are read in 5 ms from memory and in 70 ms from a disk; what memory holds need not be read twice.
+_FROM_MEMORY_SECONDS: Final = 0.02
 
 
 class ReadAhead:
@@ -35,8 +38,13 @@ class ReadAhead:
         wanted = set(keys)
         if not self._state.is_sqlite or len(wanted) <= CUSTOMERS_AT_ONCE:
             return
+        parts = slices(wanted, _CUSTOMERS_EACH)
+        began = time.monotonic()
+        self._touch(next(parts))
+        if time.monotonic() - began < _FROM_MEMORY_SECONDS:
+            return
         with ThreadPoolExecutor(_READERS) as pool:
-            for _ in pool.map(self._touch, slices(wanted, _CUSTOMERS_EACH)):
+            for _ in pool.map(self._touch, parts):
                 pass
 
     def _touch(self, part: tuple[int, list[int]]) -> None:
