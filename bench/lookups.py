@@ -273,7 +273,7 @@ def _spread(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     return {
         "median": round(statistics.median(ordered), 3),
-        "p99": round(ordered[int(len(ordered) * 0.99) - 1 if len(ordered) > 1 else 0], 3),
+        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 3),
         "max": round(ordered[-1], 3),
     }
 
