@@ -171,8 +171,8 @@ def fill(url: str, number: int) -> bool:
     _copy(
         state,
         loyalty_history,
-        ("org_id", "customer_id", "at_us", "digest", "sequence", "tie", "fields"),
-        ((ORG, one, SPOKE_US, one, 8_000_001, "fedcba9876543210", said.encode()) for one in ids),
+        ("org_id", "customer_id", "at_us", "sequence", "tie", "fields"),
+        ((ORG, one, SPOKE_US, 8_000_001, "fedcba9876543210", said.encode()) for one in ids),
     )
     step = 1_000_000
     for start in range(FIRST, FIRST + number, step):

@@ -33,7 +33,6 @@ class FactCounts:
 
     events: int = 0
     facts: int = 0
-    customers: int = 0
     changed: int = 0
     deleted: frozenset[CustomerKey] = frozenset()
     masked: Counter[str] = field(default_factory=Counter)
@@ -71,7 +70,7 @@ def merge_slice(
     """
     found = FactCounts()
     done: Merged = customers.merge(_facts(lake, part, settings, erasure_label, zone, found, progress))
-    found.facts, found.customers, found.changed, found.deleted = done
+    found.facts, found.changed, found.deleted = done
     return found
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 import orjson
 
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profile_making import STAGE
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import State
@@ -68,8 +68,7 @@ def coverage(lake: Lake, state: State, part: Slice, keys: Mapping[CustomerKey, s
     for batch in lake.read(XDM_PROFILES, part, ["org_id", "customer_id"]):
         made |= {CustomerKey(*pair) for pair in zip(*(column.to_pylist() for column in batch.columns), strict=True)}
     found, customers, refused = Coverage(), Customers(state), _refused(lake, part) - made
-    wanted = iter(made if keys is None else keys)
-    while some := list(islice(wanted, _AT_ONCE)):
+    for some in in_parts(made if keys is None else keys, _AT_ONCE):
         revisions = customers.settled_revisions(some)
         open_ones = [key for key in some if key in revisions and not revisions[key] and key not in made]
         documents = customers.documents(open_ones)

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.profiles.identities import Identity, identities_of
 from capillary_adobe.spool import Spool
@@ -133,11 +134,9 @@ class ProfileMaking:
 
     def _due(self, keys: Mapping[CustomerKey, str] | None, before_ms: int) -> Iterator[list[Due]]:
         if keys is None:
-            due = self._customers.due(None, MOST_DUE, before_ms)
-            yield from (due[start : start + _AT_ONCE] for start in range(0, len(due), _AT_ONCE))
+            yield from in_parts(self._customers.due(None, MOST_DUE, before_ms), _AT_ONCE)
             return
-        wanted = iter(sorted(keys))
-        while some := list(islice(wanted, _AT_ONCE)):
+        for some in in_parts(sorted(keys), _AT_ONCE):
             yield self._customers.due(some, len(some), before_ms)
 
     def _rows(

@@ -104,12 +104,13 @@ class Advance(NamedTuple):
 def advanced(text: bytes, new: Document) -> Advance:
     """Merge into the packed document, as `packed(merged(unpacked(text), new))`, without unpacking what stays as it is."""
     groups: dict[Stamp, dict[str, Any]] = {Stamp(*parts): fields for *parts, fields in orjson.loads(text)}
+    stamps = {name: stamp for stamp, fields in groups.items() for name in new.keys() & fields.keys()}
     if DELETED in new or any(DELETED in fields for fields in groups.values()):
         return _advanced_whole(text, new)
     before: dict[str, Register] = {}
     after: dict[str, Register] = {}
     for name, register in new.items():
-        stamp = next((stamp for stamp, fields in groups.items() if name in fields), None)
+        stamp = stamps.get(name)
         if stamp is not None:
             mine = Register(stamp, groups[stamp][name])
             if not _is_newer(register, mine):

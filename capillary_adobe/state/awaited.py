@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.state.database import State, metadata, microbatches
-from capillary_adobe.state.lookups import Wanted, any_of, in_parts, one_writer
+from capillary_adobe.state.lookups import AT_ONCE, Wanted, any_of, one_writer
 from capillary_adobe.state.microbatches import whole_day_id
 
 awaited = sa.Table(
@@ -52,7 +53,7 @@ class Awaited:
             until[wanted] = min(until_ms, until.get(wanted, until_ms))
         with one_writer(self._state) as connection:
             connection.execute(sa.delete(awaited).where(replaced))
-            for part in in_parts(sorted(until.items())):
+            for part in in_parts(sorted(until.items()), AT_ONCE):
                 rows = [
                     {
                         "batch_id": own,

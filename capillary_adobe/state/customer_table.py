@@ -68,7 +68,6 @@ sa.Index(
     sqlite_where=is_deleted,
     postgresql_where=is_deleted,
 )
-sa.Index("customers_looked_up", customers.c.looked_up_ms)
 
 
 def slices(keys: Iterable[CustomerKey], size: int = CUSTOMERS_AT_ONCE) -> Iterator[tuple[int, list[int]]]:
@@ -96,13 +95,8 @@ def these(state: State, table: sa.Table, org_id: int, ids: list[int]) -> sa.Colu
 
 
 def hold_writers(state: State, connection: sa.Connection) -> None:
-    """Let one transaction at a time write customers until it ends.
-
-    SQLite has one writer anyway. With PostgreSQL it spares the writers deadlocks, and reading what they are about to
-    replace needs no lock on each row.
-    """
-    if not state.is_sqlite:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    """Let one transaction at a time write customers until it ends; reading what it is about to replace needs no locks."""
+    state.take_turn(connection, "customers")
 
 
 def insert_rows(
@@ -127,7 +121,3 @@ def insert_rows(
     arrays = ", ".join(f"%s::{table.c[name].type.compile(connection.dialect)}[]" for name in names)
     statement = f"INSERT INTO {table.name} ({listed}) SELECT * FROM unnest({arrays}) {end}"
     connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
-
-
-# Any number that no other lock has; those of days are the first 8 bytes of a SHA-256.
-_LOCK: Final = 0x637573746F6D65  # "custome"

@@ -11,12 +11,11 @@ import heapq
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import MERGED_INTO, CustomerKey, Facts, Register, unpacked
 from capillary_adobe.state.customer_merge import CustomerMerge, ask_again
 from capillary_adobe.state.customer_read_ahead import ReadAhead
@@ -26,7 +25,6 @@ from capillary_adobe.state.customer_table import (
     customers,
     hold_writers,
     insert_rows,
-    is_deleted,
     is_due,
     is_merged,
     slices,
@@ -43,13 +41,12 @@ _CLOCK_SLACK_MS: Final = int(CLOCK_SLACK_SECONDS * 1000)
 
 
 class Merged(NamedTuple):
-    """What a merge did: facts read, customers they are of, documents of which a value changed, deleted customers.
+    """What a merge did: facts read, documents of which a value changed, deleted customers.
 
     `deleted` are all whom these facts delete, also if they were deleted before: a run that is repeated tells again.
     """
 
     facts: int
-    customers: int
     changed: int
     deleted: frozenset[CustomerKey]
 
@@ -63,19 +60,10 @@ class Due(NamedTuple):
 
 
 class CustomerCounts(NamedTuple):
-    """How many customers there are; moments in epoch ms, None where there is none.
-
-    `oldest_due_ms` is since when the longest waiting profile waits, `oldest_look_up_ms` when the customer was asked about
-    whose last look-up is longest ago, of those who were ever looked up.
-    """
+    """How many customers there are, and how many of them wait for a new profile."""
 
     customers: int
     due: int
-    oldest_due_ms: int | None
-    never_looked_up: int
-    oldest_look_up_ms: int | None
-    merged: int
-    deleted: int
 
 
 class Customers:
@@ -99,7 +87,6 @@ class Customers:
         on the way merges the same facts again.
         """
         read = changed = 0
-        seen = _Distinct()
         deleted: set[CustomerKey] = set()
         for some in self._sorted_chunks(facts):
             with _no_search_for_cycles():
@@ -107,8 +94,7 @@ class Customers:
             read += len(some)
             changed += written.changed
             deleted |= written.deleted
-            seen.add(one.key for one in some)
-        return Merged(read, len(seen), changed, frozenset(deleted))
+        return Merged(read, changed, frozenset(deleted))
 
     def documents(self, keys: Iterable[CustomerKey]) -> dict[CustomerKey, dict[str, Register]]:
         """The documents of those customers who are known."""
@@ -222,17 +208,10 @@ class Customers:
         return [key for key in dict.fromkeys(keys) if key not in fresh]
 
     def counts(self) -> CustomerCounts:
-        """How many customers there are; reads indexes alone, about two seconds for ten million."""
-        c = customers.c
-        number = sa.func.count()
+        """How many customers there are; reads indexes alone."""
+        number = sa.select(sa.func.count()).select_from(customers)
         with self._state.read() as connection:
-            one = connection.execute
-            asked, oldest = one(sa.select(number, sa.func.min(c.looked_up_ms)).where(c.looked_up_ms > 0)).one()
-            never = int(one(sa.select(number).where(c.looked_up_ms <= 0)).scalar_one())
-            due, waiting = one(sa.select(number, sa.func.min(c.due_ms)).where(is_due)).one()
-            merged = one(sa.select(number).where(is_merged)).scalar_one()
-            deleted = one(sa.select(number).where(is_deleted)).scalar_one()
-        return CustomerCounts(int(asked) + never, int(due), waiting, never, oldest, int(merged), int(deleted))
+            return CustomerCounts(*(connection.scalar(one) or 0 for one in (number, number.where(is_due))))
 
     def _rows(
         self,
@@ -261,12 +240,10 @@ class Customers:
 
     def _sorted_chunks(self, facts: Iterable[Facts]) -> Iterator[list[Facts]]:
         """The facts in pieces of CUSTOMERS_AT_ONCE, those of neighbours together as far as they come near each other."""
-        coming = iter(facts)
-        while some := list(islice(coming, _READ_AHEAD)):
+        for some in in_parts(facts, _READ_AHEAD):
             some.sort(key=lambda one: one.key)
             self._read_ahead.fetch(one.key for one in some)
-            for start in range(0, len(some), CUSTOMERS_AT_ONCE):
-                yield some[start : start + CUSTOMERS_AT_ONCE]
+            yield from in_parts(some, CUSTOMERS_AT_ONCE)
 
     def _everybody(self) -> Iterator[tuple[int, list[int]]]:
         c = customers.c
@@ -301,21 +278,6 @@ def _no_search_for_cycles() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-class _Distinct:
-    """Counts distinct customers in 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._ids: dict[int, np.ndarray] = {}
-
-    def add(self, keys: Iterable[CustomerKey]) -> None:
-        for org_id, ids in slices(keys, _READ_AHEAD):
-            known = self._ids.get(org_id, np.empty(0, np.int64))
-            self._ids[org_id] = np.union1d(known, np.array(ids, np.int64))
-
-    def __len__(self) -> int:
-        return sum(len(ids) for ids in self._ids.values())
 
 
 def _end(targets: Mapping[CustomerKey, CustomerKey], key: CustomerKey) -> CustomerKey:

@@ -145,9 +145,8 @@ class State:
                 event.listen(engine, "connect", _prepare_sqlite)
                 event.listen(engine, "begin", _begin_immediately)
             with self._one_at_a_time("tables"), engine.begin() as connection:
-                if not self.is_sqlite:
-                    # Two sessions that create the same table fail one another.
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
+                # Two sessions that create the same table fail one another.
+                self.take_turn(connection, "tables")
                 metadata.create_all(connection)
                 _add_new_columns(connection)
         except (SQLAlchemyError, OSError, ImportError) as error:
@@ -244,6 +243,14 @@ class State:
                 # A connection that broke has lost its lock already; the server gives it back.
                 with suppress(SQLAlchemyError):
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+
+    def take_turn(self, connection: sa.Connection, name: str) -> None:
+        """Be the only transaction under this name until it ends; with SQLite there is one writer anyway.
+
+        It spares PostgreSQL's writers deadlocks over rows that each takes in an order of its own.
+        """
+        if not self.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number(name))))
 
     @contextmanager
     def _one_at_a_time(self, name: str) -> Iterator[None]:

@@ -7,13 +7,15 @@ what is personal (`profiles.erasure`), the rewriting of tables (`erasing.py`), t
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import CustomerKey
+from capillary_adobe.state.customer_table import slices
 from capillary_adobe.state.database import State, metadata
 
 erasures = sa.Table(
@@ -61,8 +63,6 @@ ORDERS_LOCK = "erasure_orders"
 _KEYS_AT_ONCE = 400
 """Customers in one statement: SQLite takes 32,766 parameters, and its parser a nesting of 1,000."""
 
-_T = TypeVar("_T")
-
 
 @dataclass(frozen=True)
 class ErasureCounts:
@@ -99,7 +99,7 @@ class Erasures:
             StateError: the database cannot be written.
         """
         added = 0
-        for some in _chunks(sorted(keys)):
+        for some in in_parts(sorted(keys), _KEYS_AT_ONCE):
             rows = [{"org_id": key.org_id, "customer_id": key.customer_id, "noted_ms": at_ms} for key in some]
             statement = self._state.insert(erasures).values(rows).on_conflict_do_nothing()
             with self._state.begin() as connection:
@@ -117,7 +117,7 @@ class Erasures:
         if not keys:
             return found
         with self._state.read() as connection:
-            for org_id, some in _by_organisation(keys):
+            for org_id, some in slices(keys, _KEYS_AT_ONCE):
                 mine = sa.and_(erasures.c.org_id == org_id, erasures.c.customer_id.in_(some))
                 query = sa.select(erasures.c.customer_id).where(mine)
                 found.update(CustomerKey(org_id, known) for known in connection.execute(query).scalars())
@@ -128,7 +128,7 @@ class Erasures:
         found: set[CustomerKey] = set()
         c = erasures.c
         with self._state.read() as connection:
-            for some in _chunks(sorted(ids)):
+            for some in in_parts(sorted(ids), _KEYS_AT_ONCE):
                 query = sa.select(c.org_id, c.customer_id).where(c.customer_id.in_(some))
                 found.update(CustomerKey(*row) for row in connection.execute(query))
         return found
@@ -193,7 +193,7 @@ class Erasures:
                 return None
             new = sa.insert(erasure_orders).values(prepared_ms=at_ms, customers=len(keys))
             order_id = connection.execute(new.returning(erasure_orders.c.order_id)).scalar_one()
-            for org_id, some in _by_organisation(keys):
+            for org_id, some in slices(keys, _KEYS_AT_ONCE):
                 mine = sa.and_(c.org_id == org_id, c.customer_id.in_(some))
                 connection.execute(sa.update(erasures).where(mine).values(order_id=order_id))
         return WorkOrder(order_id, at_ms, len(keys), None, None, None)
@@ -232,7 +232,7 @@ class Erasures:
             return [CustomerKey(*row) for row in connection.execute(query)]
 
     def _set(self, keys: Collection[CustomerKey], which: sa.ColumnElement[bool], **values: Any) -> None:
-        for org_id, some in _by_organisation(keys):
+        for org_id, some in slices(keys, _KEYS_AT_ONCE):
             mine = sa.and_(erasures.c.org_id == org_id, erasures.c.customer_id.in_(some), which)
             with self._state.begin() as connection:
                 connection.execute(sa.update(erasures).where(mine).values(**values))
@@ -241,19 +241,6 @@ class Erasures:
 def now_ms() -> int:
     """The time, epoch ms."""
     return int(time.time() * 1000)
-
-
-def _chunks(values: list[_T]) -> Iterator[list[_T]]:
-    for start in range(0, len(values), _KEYS_AT_ONCE):
-        yield values[start : start + _KEYS_AT_ONCE]
-
-
-def _by_organisation(keys: Iterable[CustomerKey]) -> Iterator[tuple[int, list[int]]]:
-    by_organisation: dict[int, list[int]] = {}
-    for key in keys:
-        by_organisation.setdefault(key.org_id, []).append(key.customer_id)
-    for org_id, ids in sorted(by_organisation.items()):
-        yield from ((org_id, some) for some in _chunks(sorted(ids)))
 
 
 def _order(row: sa.Row[Any]) -> WorkOrder:

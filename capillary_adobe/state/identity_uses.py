@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.profiles.identities import KINDS, Identity, Kind, fingerprint
 from capillary_adobe.state.database import State, metadata
@@ -63,12 +63,8 @@ _NOBODY: Final[Mapping[CustomerKey, CustomerKey | None]] = {}
 SPANS: Final = ((2, 2), (3, 5), (6, 10), (11, 100), (101, 1000), (1001, None))
 """Spans of the histogram: how many customers share an identity."""
 
-_LOCK: Final = int.from_bytes(b"ident_us", "big")
 # SQLite takes 32,766 parameters in a statement; three for each pair.
 _AT_ONCE: Final = 2000
-
-
-_Item = TypeVar("_Item")
 
 
 class FanIn(NamedTuple):
@@ -91,15 +87,6 @@ class IdentityUses:
         self._state = state
         self._most = max_customers
 
-    def take_turn(self, connection: sa.Connection) -> None:
-        """Be the only one who changes uses until the transaction ends.
-
-        Two writers who each give the same identity to one customer would both see it with one customer alone. Who also
-        changes rows of customers takes the turn before these, or two writers wait for each other.
-        """
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-
     def change(
         self,
         connection: sa.Connection,
@@ -111,14 +98,14 @@ class IdentityUses:
         `ended` are customers who are merged, each with the survivor, or deleted, with None, whether they had identities or
         not; nothing of them stays, and what of a merged one may have been sent counts for the survivor. Some of those who
         flipped may be in `changes` themselves. Which row was there before is looked up, so a change that is made again
-        changes nothing.
+        changes nothing. The caller keeps other writers of customers out (`customer_table.hold_writers`): two who each gave
+        the same identity to one customer would both see it with one customer alone.
         """
         # Who is merged in a circle is nobody else's victim.
         ended = {key: survivor for key, survivor in ended.items() if survivor != key}
         added, removed = _differences(changes)
         if not added and not removed and not ended:
             return set()
-        self.take_turn(connection)
         left = list(self._former(connection, ended))
         prints = sorted({use.fingerprint for use in [*added, *removed, *left]})
         before = dict(self._counts(connection, prints))
@@ -141,7 +128,7 @@ class IdentityUses:
         self._mark(connection, former, FORMER)
         self._mark(connection, again, LINKED)
         self._mark(connection, [use for use in sorted(inherited - set(removed)) if there.get(use) == HELD], LINKED)
-        for some in _batched(freed):
+        for some in in_parts(freed, _AT_ONCE):
             free = identity_uses.c.fingerprint.in_(some) & (identity_uses.c.link == HELD)
             connection.execute(sa.update(identity_uses).where(free).values(link=LINKED))
         changed = {use.fingerprint: use.kind for use in [*new, *orphaned, *gone]}
@@ -202,7 +189,7 @@ class IdentityUses:
     def _counts(self, connection: sa.Connection, prints: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
         """How many customers have it, for those that several have."""
         table = shared_identities.c
-        for some in _batched(prints):
+        for some in in_parts(prints, _AT_ONCE):
             asked = sa.select(table.fingerprint, table.customers).where(table.fingerprint.in_(some))
             yield from ((bytes(one), customers) for one, customers in connection.execute(asked))
 
@@ -215,19 +202,19 @@ class IdentityUses:
         table = identity_uses.c
         columns = (table.fingerprint, table.org_id, table.customer_id)
         wanted = [(one.fingerprint, *one.key) for one in uses if one.fingerprint in shared]
-        for some in _batched(wanted):
+        for some in in_parts(wanted, _AT_ONCE):
             asked = sa.select(*columns, table.kind, table.link).where(sa.tuple_(*columns).in_(some))
             found.update(_uses_of(connection.execute(asked)))
         return found
 
     def _uses(self, connection: sa.Connection, prints: Sequence[bytes]) -> Iterator[tuple[_Use, int]]:
-        for some in _batched(prints):
+        for some in in_parts(prints, _AT_ONCE):
             yield from _uses_of(connection.execute(_ASKED.where(identity_uses.c.fingerprint.in_(some))))
 
     def _former(self, connection: sa.Connection, keys: Collection[CustomerKey]) -> Iterator[_Use]:
         """What the customers have no more and still count for."""
         columns = (identity_uses.c.org_id, identity_uses.c.customer_id)
-        for some in _batched(sorted(keys)):
+        for some in in_parts(sorted(keys), _AT_ONCE):
             asked = _ASKED.where(_is_former, sa.tuple_(*columns).in_([tuple(key) for key in some]))
             yield from (use for use, _ in _uses_of(connection.execute(asked)))
 
@@ -247,10 +234,10 @@ class IdentityUses:
         return counts
 
     def _write(self, connection: sa.Connection, gone: Iterable[_Use], new: Mapping[_Use, int]) -> None:
-        for some in _batched(gone):
+        for some in in_parts(gone, _AT_ONCE):
             connection.execute(sa.delete(identity_uses).where(_IS_IT), [_it(use) for use in some])
         insert = self._state.insert(identity_uses)
-        for some in _batched(new.items()):
+        for some in in_parts(new.items(), _AT_ONCE):
             rows = [
                 {
                     "fingerprint": use.fingerprint,
@@ -265,7 +252,7 @@ class IdentityUses:
 
     @staticmethod
     def _mark(connection: sa.Connection, uses: Iterable[_Use], link: int) -> None:
-        for some in _batched(uses):
+        for some in in_parts(uses, _AT_ONCE):
             connection.execute(sa.update(identity_uses).where(_IS_IT).values(link=link), [_it(use) for use in some])
 
     def _write_shared(
@@ -281,9 +268,9 @@ class IdentityUses:
             for one in sorted(kinds)
             if counts[one] > 1 and counts[one] != before.get(one)
         ]
-        for some in _batched(several):
+        for some in in_parts(several, _AT_ONCE):
             connection.execute(upsert, some)
-        for some in _batched(sorted(one for one in before if counts[one] < 2)):
+        for some in in_parts(sorted(one for one in before if counts[one] < 2), _AT_ONCE):
             connection.execute(sa.delete(shared_identities).where(shared.fingerprint.in_(some)))
 
 
@@ -297,12 +284,6 @@ def _heir(use: _Use, ended: Mapping[CustomerKey, CustomerKey | None]) -> _Use | 
     """The use as the survivor's; None unless its customer is merged."""
     survivor = ended.get(use.key)
     return None if survivor is None else use._replace(key=survivor)
-
-
-def _batched(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    rest = iter(items)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some
 
 
 _ASKED = sa.select(

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import Final, Literal, NamedTuple, TypeVar, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state.database import State, metadata
 
 LookupKind = Literal["customer", "transaction"]
-_Item = TypeVar("_Item")
 
 LIVE: Final = 0
 HISTORY: Final = 1
@@ -25,8 +24,8 @@ HISTORY: Final = 1
 
 FIRST_PAUSE_MS: Final = 30_000
 LONGEST_PAUSE_MS: Final = 3_600_000
-_AT_ONCE = 500
-_LOCK: Final = int.from_bytes(b"lookups ", "big", signed=True)
+AT_ONCE: Final = 500
+"""Look-ups in one statement: it has a bounded number of parameters, and a short transaction lets others in."""
 
 lookups = sa.Table(
     "lookups",
@@ -101,7 +100,7 @@ class LookupQueue:
 
     def want(self, wanted: Iterable[Wanted], urgency: int, now_ms: int) -> None:
         """Put look-ups in; one that is there already stays as it is, but for its urgency, which can only rise."""
-        for part in in_parts(sorted(set(wanted))):
+        for part in in_parts(sorted(set(wanted)), AT_ONCE):
             rows = [
                 {**one._asdict(), "urgency": urgency, "wanted_ms": now_ms, "due_ms": now_ms, "attempts": 0}
                 for one in part
@@ -184,11 +183,10 @@ class LookupQueue:
 def one_writer(state: State) -> Iterator[sa.Connection]:
     """A transaction that changes many look-ups, or what waits for them: one after another.
 
-    So it is on SQLite anyway; on PostgreSQL two that take the same rows in different orders would wait for each other.
+    Two that took the same rows in different orders would wait for each other.
     """
     with state.begin() as connection:
-        if not state.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        state.take_turn(connection, lookups.name)
         yield connection
 
 
@@ -208,12 +206,5 @@ def any_of(table: sa.Table, wanted: Iterable[Wanted]) -> Iterator[sa.ColumnEleme
         groups.setdefault((one.kind, one.org_id), []).append(one.key)
     for (kind, org_id), keys in sorted(groups.items()):
         of_kind = [table.c.kind == kind] if "kind" in table.c else []
-        for part in in_parts(keys):
+        for part in in_parts(keys, AT_ONCE):
             yield sa.and_(*of_kind, table.c.org_id == org_id, table.c.key.in_(part))
-
-
-def in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    """Some hundred at a time: a statement has a bounded number of parameters, and a short transaction lets others in."""
-    remaining = iter(items)
-    while part := list(islice(remaining, _AT_ONCE)):
-        yield part

@@ -3,14 +3,16 @@
 Belongs here: the state of a customer's loyalty as of a past moment, and forgetting what is too old. Does not belong here:
 which moment an event may know (`capillary.enrichment`), the newest state (`customers.py`).
 
-A row is what one fact said, so rows never contradict one another and come in any order, as often as they like.
+A row is what one fact said, so rows never contradict one another and come in any order, as often as they like. Of an event
+that landed twice with different contents only the line that counts is ever merged, so whatever was merged last for a stamp
+takes the place of what was there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
 
@@ -28,16 +30,18 @@ loyalty_history = sa.Table(
     sa.Column("customer_id", sa.BigInteger, primary_key=True),
     # When it was true at its source, epoch microseconds.
     sa.Column("at_us", sa.BigInteger, primary_key=True),
-    # Fingerprint of the rest, so that two facts of one moment have a row each, and the same fact has one.
-    sa.Column("digest", sa.BigInteger, primary_key=True),
-    sa.Column("sequence", sa.BigInteger, nullable=False),
-    sa.Column("tie", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("tie", sa.Text, primary_key=True),
     # JSON: values by field.
     sa.Column("fields", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
 _FIELD: Final = re.compile(r"status|program\.[^.]+\.(?:name|is_default|points|lifetime_points|tier_number|tier_name)")
+_REPLACED: Final = """
+ON CONFLICT (org_id, customer_id, at_us, sequence, tie) DO UPDATE SET fields = excluded.fields
+WHERE loyalty_history.fields <> excluded.fields
+"""
 _CUSTOMERS_AT_ONCE: Final = 500
 _ROWS_AT_ONCE: Final = 10_000
 
@@ -79,9 +83,9 @@ class LoyaltyHistory:
 
     def note(self, connection: sa.Connection, facts: Iterable[Facts]) -> None:
         """Keep what facts say of loyalty, within the caller's transaction."""
-        rows = sorted({row for one in facts for row in _row(one)})
+        rows = {row[:-1]: row for one in facts for row in _row(one)}
         names = [column.name for column in loyalty_history.columns]
-        insert_rows(self._state, connection, loyalty_history, names, rows, "ON CONFLICT DO NOTHING")
+        insert_rows(self._state, connection, loyalty_history, names, sorted(rows.values()), _REPLACED)
 
     def forget(self, connection: sa.Connection, keys: Collection[CustomerKey]) -> None:
         """Remove everything about customers, within the caller's transaction."""
@@ -121,7 +125,7 @@ class LoyaltyHistory:
         if not rows:
             return 0
         t = loyalty_history.c
-        names = ("org_id", "customer_id", "at_us", "digest")
+        names = ("org_id", "customer_id", "at_us", "sequence", "tie")
         statement = sa.delete(loyalty_history).where(*(t[name] == sa.bindparam(f"the_{name}") for name in names))
         with self._state.begin() as connection:
             hold_writers(self._state, connection)
@@ -129,13 +133,15 @@ class LoyaltyHistory:
             return max(connection.execute(statement, keys).rowcount, 0)
 
 
+@lru_cache(maxsize=4096)
+def _is_kept(field: str) -> bool:
+    return _FIELD.fullmatch(field) is not None
+
+
 def _row(facts: Facts) -> Iterator[tuple[Any, ...]]:
-    fields = {name: value for name, value in facts.fields.items() if _FIELD.fullmatch(name)}
+    fields = {name: value for name, value in facts.fields.items() if _is_kept(name)}
     if fields:
-        text = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        at_us, sequence, tie = facts.stamp
-        digest = blake2b(orjson.dumps([sequence, tie]) + text, digest_size=8).digest()
-        yield *facts.key, at_us, int.from_bytes(digest, "big", signed=True), sequence, tie, text
+        yield *facts.key, *facts.stamp, orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def _said(row: Any) -> dict[str, Register]:

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.profiles.document import CustomerKey
-from capillary_adobe.state.customer_table import customers
+from capillary_adobe.state.customer_table import customers, slices
 from capillary_adobe.state.database import State, metadata
 from capillary_adobe.state.days_to_settle import days_to_settle
 
@@ -39,7 +40,6 @@ open_profiles = sa.Table(
 sa.Index("open_profiles_by_day", open_profiles.c.day)
 
 _AT_ONCE = 400
-_LOCK = int.from_bytes(sha256(b"open_profiles").digest()[:8], "big", signed=True)
 
 
 class ProfileRow(NamedTuple):
@@ -111,7 +111,7 @@ class OpenProfiles:
         o, c = open_profiles.c, customers.c
         columns = (c.org_id, c.customer_id, c.settled_revision, c.settled_ms, c.guarded_revision, c.deleted)
         with self._state.read() as connection:
-            for org_id, ids in _by_org(keys):
+            for org_id, ids in slices(keys, _AT_ONCE):
                 left = sa.select(o.org_id, o.customer_id, o.revision, o.day, o.sent_ms).where(
                     o.org_id == org_id, o.customer_id.in_(ids), o.sent_ms > 0
                 )
@@ -130,7 +130,7 @@ class OpenProfiles:
         with self._state.read() as connection:
             org_id = connection.execute(sa.select(sa.func.min(c.org_id))).scalar_one()
             while org_id is not None:
-                for org, ids in _by_org(CustomerKey(org_id, one) for one in customer_ids):
+                for org, ids in slices((CustomerKey(org_id, one) for one in customer_ids), _AT_ONCE):
                     query = sa.select(c.customer_id).where(c.org_id == org, c.customer_id.in_(ids))
                     for one in connection.scalars(query):
                         found[one].append(CustomerKey(org, one))
@@ -161,11 +161,10 @@ class OpenProfiles:
 
     def _write(self, statement: Any, day: str, rows: Iterable[ProfileRow], sent_ms: int) -> None:
         noted_rows = sorted(set(rows))
-        for start in range(0, len(noted_rows), _AT_ONCE):
-            noted = [_row(row, day, sent_ms) for row in noted_rows[start : start + _AT_ONCE]]
+        for some in in_parts(noted_rows, _AT_ONCE):
             with self._state.begin() as connection:
-                _one_after_another(connection)
-                connection.execute(statement, noted)
+                self._state.take_turn(connection, open_profiles.name)
+                connection.execute(statement, [_row(row, day, sent_ms) for row in some])
 
     def keep_only(self, day: str, rows: Collection[ProfileRow]) -> None:
         """Forget the records of a day that never left, but for these; the day's tables have no others without an outcome."""
@@ -196,11 +195,12 @@ def close_profiles(
     The days that have another of these records are noted as behind their receipts, so that `aep_verdict` or their next run
     writes `superseded` there; not the record itself in the table of `by_day`, whose run is writing it.
     """
-    _one_after_another(connection)
+    # No note may come between the look at the notes and the commit of what settles them, as on SQLite none does.
+    state.take_turn(connection, open_profiles.name)
     o = open_profiles.c
     behind: set[str] = set()
     gone: list[dict[str, Any]] = []
-    for org_id, ids in _by_org(newest):
+    for org_id, ids in slices(newest, _AT_ONCE):
         query = sa.select(o.org_id, o.customer_id, o.revision, o.day).where(o.org_id == org_id, o.customer_id.in_(ids))
         for org, customer, revision, day in connection.execute(query):
             reached = newest[CustomerKey(org, customer)]
@@ -225,12 +225,6 @@ def close_profiles(
         connection.execute(statement, [{"day": day, "marked_ns": marked_ns} for day in sorted(behind)])
 
 
-def _one_after_another(connection: sa.Connection) -> None:
-    """Let no note come between the look at the notes and the commit of what settles them, as on SQLite none does."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-
-
 def _row(row: ProfileRow, day: str, sent_ms: int) -> dict[str, Any]:
     key = row.key
     return {
@@ -240,14 +234,3 @@ def _row(row: ProfileRow, day: str, sent_ms: int) -> dict[str, Any]:
         "day": day,
         "sent_ms": sent_ms,
     }
-
-
-def _by_org(keys: Iterable[CustomerKey]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The customers by organisation, a few hundred at once."""
-    found: defaultdict[int, set[int]] = defaultdict(set)
-    for key in keys:
-        found[key.org_id].add(key.customer_id)
-    for org_id, ids in sorted(found.items()):
-        listed = tuple(sorted(ids))
-        for start in range(0, len(listed), _AT_ONCE):
-            yield org_id, listed[start : start + _AT_ONCE]

@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from capillary_adobe.parts import in_parts
 from capillary_adobe.state.database import State, metadata
-from capillary_adobe.state.lookups import Wanted, any_of, in_parts
+from capillary_adobe.state.lookups import AT_ONCE, Wanted, any_of
 
 transaction_details = sa.Table(
     "transaction_details",
@@ -49,7 +50,7 @@ class TransactionDetails:
             }
             for wanted, details in sorted(answers, key=lambda answer: answer[0])
         ]
-        for part in in_parts(rows):
+        for part in in_parts(rows, AT_ONCE):
             statement = self._state.insert(transaction_details)
             with self._state.begin() as connection:
                 connection.execute(statement.on_conflict_do_nothing(index_elements=["org_id", "key"]), part)

@@ -18,6 +18,7 @@ from capillary_adobe.profiles.document import DELETED, MERGED_INTO, CustomerKey,
 from capillary_adobe.profiles.identities import Identity, fingerprint, identities_of, withdrawal
 from capillary_adobe.settings import IdentitySettings, load
 from capillary_adobe.state import State
+from capillary_adobe.state.customer_table import hold_writers
 from capillary_adobe.state.identity_uses import FORMER, IdentityUses, identity_uses, shared_identities
 from capillary_adobe.xdm.identities import CUSTOMER, identity_map, mark
 
@@ -37,6 +38,7 @@ def change(
     state: State, uses: IdentityUses, *changes: tuple[CustomerKey, frozenset[Identity], frozenset[Identity]]
 ) -> set[CustomerKey]:
     with state.begin() as connection:
+        hold_writers(state, connection)
         return uses.change(connection, changes)
 
 

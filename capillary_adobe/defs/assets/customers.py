@@ -80,7 +80,6 @@ def _shown(found: FactCounts, seconds: float) -> dict[str, Any]:
     return {
         "events": found.events,
         "facts": found.facts,
-        "customers": found.customers,
         "documents_changed": found.changed,
         "deleted": len(found.deleted),
         "masked": sum(found.masked.values()),
