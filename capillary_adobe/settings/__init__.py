@@ -31,6 +31,7 @@ from capillary_adobe.settings.customers import (
     LookupSettings,
     ProfileSettings,
 )
+from capillary_adobe.settings.history import HistorySettings, InsightsSettings
 from capillary_adobe.settings.judging import MappingSettings, Thresholds
 from capillary_adobe.settings.reading import (
     SettingsError,
@@ -42,7 +43,7 @@ from capillary_adobe.settings.reading import (
     variable,
 )
 from capillary_adobe.settings.receiver import ReceiverSettings
-from capillary_adobe.settings.storage import HistorySettings, LandingSettings, Lane, S3Settings, StorageSettings
+from capillary_adobe.settings.storage import LandingSettings, Lane, S3Settings, StorageSettings
 
 __all__ = [
     "RECORDED",
@@ -55,6 +56,7 @@ __all__ = [
     "HistorySettings",
     "IdentityPolicy",
     "IdentitySettings",
+    "InsightsSettings",
     "LandingSettings",
     "Lane",
     "LookupSettings",

@@ -1,11 +1,10 @@
-"""Settings of storage: where the bytes are, how S3 is reached, how landed objects become micro-batches, how far back days go.
+"""Settings of storage: where the bytes are, how S3 is reached, how landed objects become micro-batches.
 
 Belongs here: the fields. Does not belong here: anything that acts on them.
 """
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
 from pydantic import Field
@@ -73,11 +72,3 @@ class LandingSettings(BaseSettings):
         description="Time between two full listings, which find objects that appeared out of name order.",
     )
     sweep_days: int = Field(default=3, ge=1, description="Days that each sweep lists in full; older days take turns.")
-
-
-class HistorySettings(BaseSettings):
-    """How far back the partitions go."""
-
-    model_config = environment("HISTORY_")
-
-    start: date = Field(default=date(2024, 1, 1), description="First daily partition.")

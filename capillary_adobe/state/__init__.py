@@ -13,6 +13,8 @@ from capillary_adobe.state.day_receipts import DayReceipts
 from capillary_adobe.state.days_to_settle import DaysToSettle
 from capillary_adobe.state.environment import EnvironmentRecord
 from capillary_adobe.state.erasures import ErasureCounts, Erasures, WorkOrder, now_ms
+from capillary_adobe.state.history_days import HistoryDay, HistoryDays
+from capillary_adobe.state.history_files import FileDay, HistoryFile, HistoryFiles
 from capillary_adobe.state.loyalty_history import LoyaltyHistory
 from capillary_adobe.state.microbatches import MicroBatch, MicroBatches
 from capillary_adobe.state.objects import WHOLE_DAY, LandedObjects, ReadObject
@@ -39,7 +41,12 @@ __all__ = [
     "Erasures",
     "Evidence",
     "Fate",
+    "FileDay",
     "Files",
+    "HistoryDay",
+    "HistoryDays",
+    "HistoryFile",
+    "HistoryFiles",
     "Known",
     "LandedObjects",
     "LoyaltyHistory",

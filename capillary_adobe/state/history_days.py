@@ -1,0 +1,110 @@
+"""Days of history: which have been imported, which a run has begun, delivered or failed on, and why.
+
+Belongs here: the register behind `status --backfill` and the button that goes on where a backfill was left. Does not belong
+here: working on a day, and what its rows were (`history_files.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from capillary_adobe.parts import in_parts
+from capillary_adobe.state.database import State, metadata
+
+history_days = sa.Table(
+    "history_days",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),
+    # When an import last added to it: what a run delivered before is not all of it.
+    sa.Column("imported_ms", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("begun_ms", sa.BigInteger),
+    sa.Column("run_id", sa.Text),
+    sa.Column("done_ms", sa.BigInteger),
+    sa.Column("failed_ms", sa.BigInteger),
+    # Why it failed, in the words that an operator reads in the UI.
+    sa.Column("cause", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+)
+
+
+@dataclass(frozen=True)
+class HistoryDay:
+    """A day that holds imported events; moments in epoch ms."""
+
+    day: str
+    imported_ms: int
+    events: int
+    begun_ms: int | None = None
+    run_id: str | None = None
+    done_ms: int | None = None
+    failed_ms: int | None = None
+    cause: str | None = None
+    attempts: int = 0
+
+    @property
+    def standing(self) -> str:
+        """`waiting`, `running`, `done` or `failed`; what was imported since a run began makes a done day wait again."""
+        if self.done_ms is not None and (self.begun_ms or 0) >= self.imported_ms:
+            return "done"
+        if self.failed_ms is not None and self.failed_ms >= (self.begun_ms or 0):
+            return "failed"
+        return "running" if self.begun_ms is not None and self.done_ms is None else "waiting"
+
+
+class HistoryDays:
+    """The register of days of history."""
+
+    def __init__(self, state: State, clock: Callable[[], float] = time.time) -> None:
+        self._state = state
+        self._clock = clock
+
+    def imported(self, events: Iterable[tuple[str, int]]) -> None:
+        """Note that an import added to days: day and number of its events now, of all files together."""
+        now_ms = self._now_ms()
+        for some in in_parts(events, 500):
+            insert = self._state.insert(history_days)
+            noted = insert.on_conflict_do_update(
+                index_elements=["day"],
+                set_={"imported_ms": insert.excluded.imported_ms, "events": insert.excluded.events},
+            )
+            rows = [{"day": day, "imported_ms": now_ms, "events": number} for day, number in some]
+            with self._state.begin() as connection:
+                connection.execute(noted, rows)
+
+    def begin(self, day: str, run_id: str) -> None:
+        """Note that a run works on a day from its first stage on; a day that holds no history is left alone."""
+        t = history_days.c
+        self._change(day, begun_ms=self._now_ms(), run_id=run_id, done_ms=None, attempts=t.attempts + 1)
+
+    def finish(self, day: str) -> None:
+        """Note that every entity of a day has its outcome."""
+        self._change(day, done_ms=self._now_ms(), failed_ms=None, cause=None)
+
+    def fail(self, day: str, cause: str) -> None:
+        """Note why a run did not come through with a day."""
+        self._change(day, failed_ms=self._now_ms(), cause=cause)
+
+    def find(self, day: str) -> HistoryDay | None:
+        """A day, if it holds history."""
+        return next(iter(self.all(day)), None)
+
+    def all(self, day: str | None = None) -> list[HistoryDay]:
+        """Every day that holds history, in order; or one."""
+        query = sa.select(history_days).order_by(history_days.c.day)
+        if day is not None:
+            query = query.where(history_days.c.day == day)
+        with self._state.read() as connection:
+            return [HistoryDay(**row) for row in connection.execute(query).mappings()]
+
+    def _change(self, day: str, **values: Any) -> None:
+        with self._state.begin() as connection:
+            connection.execute(sa.update(history_days).where(history_days.c.day == day).values(**values))
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)

@@ -1,0 +1,177 @@
+"""Imported files: each version of an export by its content, how far its import got, and what became of its rows day by day.
+
+Belongs here: the ledger that lets a file be imported once, an import that died go on, and the checks count. Does not belong
+here: reading files (`capillary.insights`) and the import (`history_importing.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from capillary_adobe.parts import in_parts
+from capillary_adobe.state.database import State, metadata
+
+history_files = sa.Table(
+    "history_files",
+    metadata,
+    # Hex SHA-256 of the file's bytes: a changed file is another version.
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    # Where it was found and how it looked there, so that a poll need not read it again to know it.
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("changed_ms", sa.BigInteger, nullable=False),
+    sa.Column("begun_ms", sa.BigInteger, nullable=False),
+    sa.Column("done_ms", sa.BigInteger),
+    # Rows counted by the reader alone, apart from what was made of them.
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Text),
+)
+
+history_file_days = sa.Table(
+    "history_file_days",
+    metadata,
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("template", sa.Text, primary_key=True),
+    # Empty for what belongs to no day: customers' state, rows without a readable date.
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("event_rows", sa.BigInteger, nullable=False),
+    # Lines written to the landing store: events and rows refused.
+    sa.Column("lines", sa.BigInteger, nullable=False),
+    # Rows by reason code.
+    sa.Column("quarantined", sa.JSON, nullable=False),
+    sa.Column("ignored", sa.JSON, nullable=False),
+    # By event type: number of events, and by `<event type>.<measure>` the sum as decimal text.
+    sa.Column("by_event_type", sa.JSON, nullable=False),
+    sa.Column("totals", sa.JSON, nullable=False),
+)
+sa.Index("history_file_days_by_day", history_file_days.c.day)
+
+
+@dataclass(frozen=True)
+class HistoryFile:
+    """A version of an export. `rows` are those that the reader counted; `failed` is why an import stopped, in words."""
+
+    version: str
+    name: str
+    place: str
+    size: int
+    changed_ms: int
+    begun_ms: int = 0
+    done_ms: int | None = None
+    rows: int = 0
+    failed: str | None = None
+
+
+@dataclass
+class FileDay:
+    """What became of a file's rows of one template and day."""
+
+    version: str
+    template: str
+    day: str
+    events: int = 0
+    event_rows: int = 0
+    lines: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
+    by_event_type: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are accounted for."""
+        return self.event_rows + sum(self.quarantined.values()) + sum(self.ignored.values())
+
+
+class HistoryFiles:
+    """The ledger of imported files."""
+
+    def __init__(self, state: State, clock: Callable[[], float] = time.time) -> None:
+        self._state = state
+        self._clock = clock
+
+    def begin(self, file: HistoryFile) -> HistoryFile:
+        """Note that an import begins, or goes on; the moment at which it first began stays."""
+        values = {
+            "version": file.version,
+            "name": file.name,
+            "place": file.place,
+            "size": file.size,
+            "changed_ms": file.changed_ms,
+            "begun_ms": self._now_ms(),
+        }
+        moved = {name: values[name] for name in ("name", "place", "size", "changed_ms")}
+        statement = self._state.insert(history_files).values(values)
+        with self._state.begin() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["version"], set_={**moved, "failed": None})
+            )
+            return _file(connection.execute(_by_version(file.version)).mappings().one())
+
+    def finish(self, version: str, rows: int, days: Iterable[FileDay]) -> None:
+        """Note that a file is imported and what became of its rows, all at once."""
+        with self._state.begin() as connection:
+            connection.execute(sa.delete(history_file_days).where(history_file_days.c.version == version))
+            for some in in_parts(days, 500):
+                connection.execute(sa.insert(history_file_days), [_row(day) for day in some])
+            connection.execute(
+                sa.update(history_files)
+                .where(history_files.c.version == version)
+                .values(done_ms=self._now_ms(), rows=rows, failed=None)
+            )
+
+    def fail(self, version: str, words: str) -> None:
+        """Note why an import stopped; the words must hold no value of a row."""
+        with self._state.begin() as connection:
+            connection.execute(sa.update(history_files).where(history_files.c.version == version).values(failed=words))
+
+    def find(self, version: str) -> HistoryFile | None:
+        """The file of a version, if it is known."""
+        with self._state.read() as connection:
+            row = connection.execute(_by_version(version)).mappings().one_or_none()
+            return _file(row) if row is not None else None
+
+    def all(self) -> list[HistoryFile]:
+        """Every known version, in the order in which their imports began."""
+        query = sa.select(history_files).order_by(history_files.c.begun_ms, history_files.c.version)
+        with self._state.read() as connection:
+            return [_file(row) for row in connection.execute(query).mappings()]
+
+    def days(self, version: str | None = None, day: str | None = None) -> list[FileDay]:
+        """What became of the rows, of one version or of all, of one day or of all."""
+        query = sa.select(history_file_days)
+        if version is not None:
+            query = query.where(history_file_days.c.version == version)
+        if day is not None:
+            query = query.where(history_file_days.c.day == day)
+        order = (history_file_days.c.day, history_file_days.c.version, history_file_days.c.template)
+        with self._state.read() as connection:
+            return [_file_day(row) for row in connection.execute(query.order_by(*order)).mappings()]
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _by_version(version: str) -> sa.Select[Any]:
+    return sa.select(history_files).where(history_files.c.version == version)
+
+
+def _file(row: sa.RowMapping) -> HistoryFile:
+    return HistoryFile(**{column.name: row[column.name] for column in history_files.columns})
+
+
+def _row(day: FileDay) -> dict[str, object]:
+    return {**day.__dict__, "totals": {name: str(total) for name, total in day.totals.items()}}
+
+
+def _file_day(row: sa.RowMapping) -> FileDay:
+    values: dict[str, Any] = {column.name: row[column.name] for column in history_file_days.columns}
+    return FileDay(**{**values, "totals": {name: Decimal(total) for name, total in values["totals"].items()}})
