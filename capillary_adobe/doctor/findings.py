@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from capillary_adobe.adobe import DeliveryError
 from capillary_adobe.capillary.api.client import CapillaryApiError
+from capillary_adobe.capillary.insights.places import PlaceError
+from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.lake import LakeError
 from capillary_adobe.landing import LandingError
 from capillary_adobe.object_store import ObjectStoreError
@@ -37,6 +39,8 @@ _PLAIN_ERRORS = (
     MappingError,
     DeliveryError,
     CapillaryApiError,
+    PlaceError,
+    RulesError,
 )
 
 

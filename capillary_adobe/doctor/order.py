@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from capillary_adobe.doctor import installation, storage
+from capillary_adobe.doctor import insights, installation, storage
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.aep_objects import AepObjects
 from capillary_adobe.doctor.capillary_api import capillary_api, rights, webhook
@@ -37,6 +37,7 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         Check("disk", storage.disk),
         Check("state", storage.state),
         Check("erasure", erasure),
+        *insights.checks(),
         *more,
         *asked.checks(),
         *AepObjects(asked).checks(),

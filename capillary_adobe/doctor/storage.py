@@ -34,7 +34,7 @@ def landing() -> Verdict:
 def _landing_in_folder(url: str) -> Verdict:
     days = _days_listed_and_read(open_landing_store(url))
     root = Path(url)
-    fault = _write_fault(root)
+    fault = write_fault(root)
     if not root.exists():
         if fault:
             return fail(f"LANDING_URL={url} cannot be made ({fault}).", f"{_RIGHTS} in LANDING_URL.")
@@ -86,7 +86,7 @@ def lake() -> Verdict:
         if refused:
             return refused
     present = [table for table in TABLES if len(tables.schema(table))]
-    fault = "" if is_s3(url) else _write_fault(Path(url))
+    fault = "" if is_s3(url) else write_fault(Path(url))
     if fault:
         return fail(f"LAKE_URL={url} cannot be written ({fault}).", f"{_RIGHTS} in LAKE_URL.")
     for table in present:
@@ -121,7 +121,7 @@ def disk() -> Verdict:
     storage = load(StorageSettings)
     urls = {"LANDING_URL": storage.landing_url, "LAKE_URL": storage.lake_url}
     places = {name: Path(url) for name, url in urls.items() if not is_s3(url)} | {"TMPDIR": _temporary()}
-    return judge_space({name: shutil.disk_usage(_nearest(path)).free for name, path in places.items()})
+    return judge_space({name: shutil.disk_usage(nearest(path)).free for name, path in places.items()})
 
 
 def judge_space(free: dict[str, int]) -> Verdict:
@@ -152,10 +152,10 @@ def state() -> Verdict:
     return ok(f"{found.version} answers and has every table.")
 
 
-def _write_fault(folder: Path) -> str:
+def write_fault(folder: Path) -> str:
     """Why nothing can be written into the folder, or into the one that it would be made in; empty where it can."""
     try:
-        place = _nearest(folder)
+        place = nearest(folder)
         if not place.is_dir():
             return f"{place} is no folder"
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as hidden:
@@ -168,7 +168,7 @@ def _write_fault(folder: Path) -> str:
     return ""
 
 
-def _nearest(path: Path) -> Path:
+def nearest(path: Path) -> Path:
     """The path, or the nearest one above it that exists."""
     whole = path.absolute()
     return next(one for one in (whole, *whole.parents) if one.exists())
