@@ -5,7 +5,7 @@ Belongs here: plain values that the steps of an import hand to one another. Does
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -76,12 +76,17 @@ class Exported:
 
 @dataclass(frozen=True)
 class Context:
-    """What is the same for every row of an import: organisation, zone, currency, and the organisation's own words.
+    """What is the same for every row of an import: organisation, zone, currency, and the organisation's own ways.
 
-    `words` maps our words for kinds (of deductions, of tier changes) to those that the organisation's export uses.
+    `words` has our word for each of the organisation's, as in `alike`, by column. `dates` and `decimal` are those of `Form`.
+    `custom_fields` and `extended_fields` name the cells that are such fields, by template.
     """
 
     org_id: int
     zone: ZoneInfo
     currency: str | None = None
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    dates: tuple[str, ...] = ()
+    decimal: str = "."
+    custom_fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    extended_fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
