@@ -68,14 +68,8 @@ class HistoryDays:
         """Note that an import added to days: day and number of its events now, of all files together."""
         now_ms = self._now_ms()
         for some in in_parts(events, 500):
-            insert = self._state.insert(history_days)
-            noted = insert.on_conflict_do_update(
-                index_elements=["day"],
-                set_={"imported_ms": insert.excluded.imported_ms, "events": insert.excluded.events},
-            )
-            rows = [{"day": day, "imported_ms": now_ms, "events": number} for day, number in some]
             with self._state.begin() as connection:
-                connection.execute(noted, rows)
+                note_imported(self._state, connection, some, now_ms)
 
     def begin(self, day: str, run_id: str) -> None:
         """Note that a run works on a day from its first stage on; a day that holds no history is left alone."""
@@ -89,6 +83,14 @@ class HistoryDays:
     def fail(self, day: str, cause: str) -> None:
         """Note why a run did not come through with a day."""
         self._change(day, failed_ms=self._now_ms(), cause=cause)
+
+    def let_go(self, run_ids: Iterable[str]) -> None:
+        """Have the days wait again that these runs began and will not come through with: they were cancelled, or died."""
+        t = history_days.c
+        for some in in_parts(run_ids, 500):
+            mine = sa.and_(t.run_id.in_(some), t.done_ms.is_(None), t.failed_ms.is_(None) | (t.failed_ms < t.begun_ms))
+            with self._state.begin() as connection:
+                connection.execute(sa.update(history_days).where(mine).values(begun_ms=None))
 
     def find(self, day: str) -> HistoryDay | None:
         """A day, if it holds history."""
@@ -108,3 +110,14 @@ class HistoryDays:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def note_imported(state: State, connection: sa.Connection, events: list[tuple[str, int]], now_ms: int) -> None:
+    """Note in a transaction that an import added to days: day and number of its events now, of all files together."""
+    if not events:
+        return
+    insert = state.insert(history_days)
+    noted = insert.on_conflict_do_update(
+        index_elements=["day"], set_={"imported_ms": insert.excluded.imported_ms, "events": insert.excluded.events}
+    )
+    connection.execute(noted, [{"day": day, "imported_ms": now_ms, "events": number} for day, number in events])

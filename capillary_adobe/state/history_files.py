@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from capillary_adobe.parts import in_parts
 from capillary_adobe.state.database import State, metadata
+from capillary_adobe.state.history_days import note_imported
 
 history_files = sa.Table(
     "history_files",
@@ -32,6 +33,8 @@ history_files = sa.Table(
     # Rows counted by the reader alone, apart from what was made of them.
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("failed", sa.Text),
+    # Digest of the objects that land, noted before the first of them does.
+    sa.Column("landing", sa.Text),
 )
 
 history_file_days = sa.Table(
@@ -57,7 +60,10 @@ sa.Index("history_file_days_by_day", history_file_days.c.day)
 
 @dataclass(frozen=True)
 class HistoryFile:
-    """A version of an export. `rows` are those that the reader counted; `failed` is why an import stopped, in words."""
+    """A version of an export. `rows` are those that the reader counted; `failed` is why an import stopped, in words.
+
+    `landing` is a digest of the objects that have landed or were about to.
+    """
 
     version: str
     name: str
@@ -68,6 +74,7 @@ class HistoryFile:
     done_ms: int | None = None
     rows: int = 0
     failed: str | None = None
+    landing: str | None = None
 
 
 @dataclass
@@ -99,7 +106,10 @@ class HistoryFiles:
         self._clock = clock
 
     def begin(self, file: HistoryFile) -> HistoryFile:
-        """Note that an import begins, or goes on; the moment at which it first began stays."""
+        """Note that an import begins, or goes on.
+
+        The moment at which it first began stays, and so does the name that the file had then: its lines tell both.
+        """
         values = {
             "version": file.version,
             "name": file.name,
@@ -108,25 +118,36 @@ class HistoryFiles:
             "changed_ms": file.changed_ms,
             "begun_ms": self._now_ms(),
         }
-        moved = {name: values[name] for name in ("name", "place", "size", "changed_ms")}
         statement = self._state.insert(history_files).values(values)
         with self._state.begin() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["version"], set_={**moved, "failed": None})
-            )
+            connection.execute(statement.on_conflict_do_update(index_elements=["version"], set_={"failed": None}))
             return _file(connection.execute(_by_version(file.version)).mappings().one())
 
-    def finish(self, version: str, rows: int, days: Iterable[FileDay]) -> None:
-        """Note that a file is imported and what became of its rows, all at once."""
+    def land(self, version: str, landing: str) -> None:
+        """Note which objects are about to land, by their digest."""
         with self._state.begin() as connection:
+            connection.execute(
+                sa.update(history_files).where(history_files.c.version == version).values(landing=landing)
+            )
+
+    def finish(self, version: str, rows: int, days: Iterable[FileDay]) -> None:
+        """Note that a file is imported, what became of its rows, and that its days have new events, all at once."""
+        now_ms = self._now_ms()
+        with self._state.begin() as connection:
+            # Two files that share days would each miss the events of the other.
+            self._state.take_turn(connection, "history_days")
+            touched = _days_of(connection, version)
             connection.execute(sa.delete(history_file_days).where(history_file_days.c.version == version))
             for some in in_parts(days, 500):
                 connection.execute(sa.insert(history_file_days), [_row(day) for day in some])
             connection.execute(
                 sa.update(history_files)
                 .where(history_files.c.version == version)
-                .values(done_ms=self._now_ms(), rows=rows, failed=None)
+                .values(done_ms=now_ms, rows=rows, failed=None)
             )
+            touched |= _days_of(connection, version)
+            for some in in_parts(sorted(touched), 500):
+                note_imported(self._state, connection, _events(connection, some), now_ms)
 
     def fail(self, version: str, words: str) -> None:
         """Note why an import stopped; the words must hold no value of a row."""
@@ -139,19 +160,30 @@ class HistoryFiles:
             row = connection.execute(_by_version(version)).mappings().one_or_none()
             return _file(row) if row is not None else None
 
+    def before(self, file: HistoryFile) -> HistoryFile | None:
+        """The version that a file follows: the one of the same name that was imported last, but for itself."""
+        c = history_files.c
+        same = sa.and_(c.name == file.name, c.version != file.version, c.done_ms.is_not(None))
+        query = sa.select(history_files).where(same).order_by(c.done_ms.desc(), c.version).limit(1)
+        with self._state.read() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            return _file(row) if row is not None else None
+
     def all(self) -> list[HistoryFile]:
         """Every known version, in the order in which their imports began."""
         query = sa.select(history_files).order_by(history_files.c.begun_ms, history_files.c.version)
         with self._state.read() as connection:
             return [_file(row) for row in connection.execute(query).mappings()]
 
-    def days(self, version: str | None = None, day: str | None = None) -> list[FileDay]:
-        """What became of the rows, of one version or of all, of one day or of all."""
+    def days(self, version: str | None = None, day: str | None = None, after: str | None = None) -> list[FileDay]:
+        """What became of the rows, of one version or of all, of one day, of those after one, or of all."""
         query = sa.select(history_file_days)
         if version is not None:
             query = query.where(history_file_days.c.version == version)
         if day is not None:
             query = query.where(history_file_days.c.day == day)
+        if after is not None:
+            query = query.where(history_file_days.c.day > after)
         order = (history_file_days.c.day, history_file_days.c.version, history_file_days.c.template)
         with self._state.read() as connection:
             return [_file_day(row) for row in connection.execute(query.order_by(*order)).mappings()]
@@ -162,6 +194,20 @@ class HistoryFiles:
 
 def _by_version(version: str) -> sa.Select[Any]:
     return sa.select(history_files).where(history_files.c.version == version)
+
+
+def _days_of(connection: sa.Connection, version: str) -> set[str]:
+    """Days on which lines of a version landed."""
+    c = history_file_days.c
+    return set(connection.execute(sa.select(c.day).where(c.version == version, c.lines > 0)).scalars())
+
+
+def _events(connection: sa.Connection, days: list[str]) -> list[tuple[str, int]]:
+    """Days and the number of their events, of all files together."""
+    c = history_file_days.c
+    query = sa.select(c.day, sa.func.sum(c.events)).where(c.day.in_(days)).group_by(c.day)
+    found = {day: int(events) for day, events in connection.execute(query)}
+    return [(day, found.get(day, 0)) for day in days]
 
 
 def _file(row: sa.RowMapping) -> HistoryFile:
