@@ -10,6 +10,8 @@ asking for it (`looking_up.py`), the columns that the payload tells (`capillary.
 | live and current, when that is nothing or no longer fresh | what had been said when the look-up that it set off was answered |
 | any other | nothing |
 
+The details of a bill are those that the export told, for an event made of an export's rows; else those that were looked up.
+
 An event is current if it landed within a day of its creation. The look-up that it set off is one of the quarter of an hour
 after its landing, or of the time for which it is held. So neither a backfill of last year nor a day that is made again a month
 later takes what became known since.
@@ -26,6 +28,7 @@ import pyarrow as pa
 
 from capillary_adobe.capillary.catalogue import Catalogue, shipped_catalogue
 from capillary_adobe.capillary.enrichment import Known
+from capillary_adobe.capillary.history_line import SHAPE as OF_AN_EXPORT
 from capillary_adobe.capillary.names import Names
 from capillary_adobe.capillary.transaction_details import TYPES
 from capillary_adobe.capillary.values import Unreadable, identifier, utc
@@ -53,7 +56,7 @@ _DAY_MS: Final = 24 * 3_600_000
 _LET_GO_TOGETHER_MS: Final = 30_000
 _ASKED_AT_ONCE: Final = 1_000
 
-COLUMNS: Final = ("org_id", "customer_id", "lane", "created_ms", "landed_ms", "event_name", "data")
+COLUMNS: Final = ("org_id", "customer_id", "lane", "created_ms", "landed_ms", "event_name", "envelope", "data")
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,22 @@ class Event(NamedTuple):
     created_ms: int
     landed_ms: int
     name: str
+    envelope: str
     data: str
     program: str | None = None
 
     @property
+    def exported(self) -> dict[str, Any]:
+        """Details of the bill that the export told beside the bill itself; empty for an event of a webhook."""
+        if self.envelope != OF_AN_EXPORT or '"exported":' not in self.data:
+            return {}
+        told = orjson.loads(self.data).get("exported")
+        return told if type(told) is dict else {}
+
+    @property
     def transaction(self) -> Wanted | None:
-        """The look-up of the details of a new transaction; None for any other event."""
-        if self.name != "transactionAdded":
+        """The look-up of the details of a new transaction; None for any other event, and where an export told them."""
+        if self.name != "transactionAdded" or self.exported:
             return None
         payload = orjson.loads(self.data)
         try:
@@ -210,7 +222,7 @@ class Elsewhere:
         gaps: list[list[str]] = []
         for place, event in enumerate(events):
             state, wanted = states[place], transactions[place]
-            told = {"customer": state, "transaction": details.get(wanted) if wanted else None}
+            told = {"customer": state, "transaction": details.get(wanted) if wanted else event.exported}
             told = {name: value for name, value in told.items() if value}
             looked_up.append(orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode() if told else None)
             missed = list(self._missed(event, state, wanted, stale, details))
@@ -355,5 +367,6 @@ def _events(rows: pa.RecordBatch) -> Iterator[Event]:
     there, nothing = set(rows.schema.names), [None] * rows.num_rows
     names = (*COLUMNS, "program_id")
     columns = [rows.column(name).to_pylist() if name in there else nothing for name in names]
-    for org_id, customer_id, lane, created_ms, landed_ms, name, data, program in zip(*columns, strict=True):
-        yield Event(CustomerKey(org_id, int(customer_id)), lane, created_ms, landed_ms, name, data or "", program)
+    for org_id, customer_id, lane, created_ms, landed_ms, name, shape, data, program in zip(*columns, strict=True):
+        key = CustomerKey(org_id, int(customer_id))
+        yield Event(key, lane, created_ms, landed_ms, name, shape, data or "", program)

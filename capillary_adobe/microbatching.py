@@ -11,7 +11,7 @@ lists whole days and asks the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -92,7 +92,10 @@ class Proposal:
 
 
 class MicroBatcher:
-    """Proposes micro-batches; `first_day` is the first partition."""
+    """Proposes micro-batches; `first_day` is the first partition.
+
+    New objects of the lanes in `left` are left to others, with words that tell to whom.
+    """
 
     def __init__(
         self,
@@ -101,12 +104,14 @@ class MicroBatcher:
         register: MicroBatches,
         settings: LandingSettings,
         first_day: date,
+        left: Mapping[Lane, str] | None = None,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._register = register
         self._settings = settings
         self._first_day = first_day.isoformat()
+        self._left = left or {}
 
     def propose(self, lane: Lane, mark: LaneCursor, now_ms: int, held: str = "") -> Proposal:
         """The next micro-batch of a lane that has none running; moves the mark along.
@@ -141,10 +146,13 @@ class MicroBatcher:
         if waited is not None:
             return _again(waited)
         held = f"; {len(unfinished)} micro-batches wait for their next try" if unfinished else ""
-        return Proposal(None, f"nothing new behind {mark.after_key or 'the beginning of ' + today}{held}")
+        nothing = f"nothing new behind {mark.after_key or 'the beginning of ' + today}"
+        return Proposal(None, f"{self._left.get(lane, nothing)}{held}")
 
     def _next(self, lane: Lane, mark: LaneCursor, today: str, now_ms: int, deadline: float) -> MicroBatch | None:
         """New objects and swept ones in turns: under steady traffic there is always something new behind the mark."""
+        if lane in self._left:
+            return None
         if lane == "history":
             return self._swept(lane, mark, today, now_ms, deadline)
         sweep_first = bool(mark.day) and not mark.sweep_was_last
@@ -347,8 +355,15 @@ def _batch(lane: Lane, day: str, after_key: str, chosen: list[LandedObject], now
     )
 
 
-def out_of_range(days: Sequence[str], first_day: date, now_ms: int) -> list[tuple[str, str]]:
-    """Days that have no partition, with the reason."""
+def out_of_range(days: Sequence[str], first_day: date, now_ms: int) -> list[str]:
+    """Days that have no partition, with the reason, in words."""
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
-    early = [(day, "lies before HISTORY_START") for day in days if day < first_day.isoformat()]
-    return early + [(day, "lies in the future") for day in days if day > today]
+    early = [day for day in days if day < first_day.isoformat()]
+    told = ((early, "before HISTORY_START"), ([day for day in days if day > today], "in the future"))
+    return [_lying(some, where) for some, where in told if some]
+
+
+def _lying(days: Sequence[str], where: str) -> str:
+    if len(days) == 1:
+        return f"{days[0]} lies {where}, its objects wait"
+    return f"{len(days)} days, {days[0]} to {days[-1]}, lie {where}, their objects wait"

@@ -74,7 +74,7 @@ _EVENT_COLUMNS = (
         "event_log_id", _COUNT, "`eventLogId` of the envelope; puts events of one millisecond in order", required=False
     ),
     Column("customer_id", _TEXT, "Capillary customer the event is about"),
-    Column("envelope", _TEXT, "Shape the event arrived in, A to E"),
+    Column("envelope", _TEXT, "Shape the event arrived in: A to E, or H of a line that an import made"),
     Column("data", _TEXT, "The event's own fields, JSON"),
 )
 

@@ -176,10 +176,10 @@ def test_an_event_without_a_program_is_told_of_the_default_one(state: State) -> 
     tier(state, CREATED_MS - 1, "Fifth", program=5)
     [[row], _, _] = rows(state, event())
     assert (told(row)["program"], told(row)["tier"]) == ("5", "Fifth")
-    tier(state, CREATED_MS - 1, "Sixth", program=6)
+    tier(state, CREATED_MS - 2, "Sixth", program=6)
     [[row], _, _] = rows(state, event())
     assert told(row) == {}
-    say(state, CREATED_MS - 1, program__6__is_default=True)
+    say(state, CREATED_MS - 3, program__6__is_default=True)
     [[row], _, _] = rows(state, event())
     assert told(row)["tier"] == "Sixth"
     [[row], _, _] = rows(state, event(), rules=replace(RULES, default_program="5"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -264,10 +265,40 @@ def test_days_without_a_partition_are_left_alone_and_reported(bench: Bench) -> N
     assert bench.work() == [[inside]]
     assert bench.work("history") == []
     assert out_of_range(bench.store.days("live"), bench.first_day, bench.now_ms) == [
-        ("2025-12-31", "lies before HISTORY_START"),
-        ("2026-02-28", "lies before HISTORY_START"),
-        ("2026-03-09", "lies in the future"),
+        "2 days, 2025-12-31 to 2026-02-28, lie before HISTORY_START, their objects wait",
+        "2026-03-09 lies in the future, its objects wait",
     ]
+
+
+def test_a_lane_that_is_left_to_others_gives_only_what_has_begun(bench: Bench) -> None:
+    bench.land("history/2026-01-03/a.jsonl")
+    begun = bench.tick("history")
+    assert begun is not None
+    bench.register.open_day("2026-01-05", 1, "history")
+    more = bench.land("history/2026-01-04/a.jsonl")
+    bench.now_ms = int(time.time() * 1000) + 4 * LONGEST_PAUSE_MS
+    left = MicroBatcher(
+        bench.store,
+        bench.ledger,
+        bench.register,
+        bench.options,
+        bench.first_day,
+        {"history": "it waits for a backfill"},
+    )
+    mark = bench.cursor.lane("history")
+    asked: list[MicroBatch] = []
+    for _ in range(6):
+        bench.now_ms += 10 * SWEEP_MS
+        batch = left.propose("history", mark, bench.now_ms).batch
+        if batch is not None:
+            asked.append(batch)
+            bench.register.finish(batch.batch_id) if batch.whole_day else bench.run(batch)
+    assert [(one.day, one.whole_day) for one in asked] == [("2026-01-03", False), ("2026-01-05", True)]
+    assert left.propose("history", mark, bench.now_ms).words == "it waits for a backfill"
+    bench.work("history")
+    bench.now_ms += 10 * SWEEP_MS
+    bench.work("history")
+    assert bench.read[-1] == more
 
 
 def test_waiting_counts_what_has_piled_up(bench: Bench) -> None:

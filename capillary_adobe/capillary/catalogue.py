@@ -20,7 +20,7 @@ GROUP = "group"
 
 @dataclass(frozen=True)
 class EventType:
-    """One event type; `person` is a path under `data`, or `none` or `group`."""
+    """One event type; `person` is a path under `data`, or `none` or `group`, `natural_key` a path of names under `data`."""
 
     name: str
     family: str

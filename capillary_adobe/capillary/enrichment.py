@@ -42,6 +42,9 @@ _PATHS = {
     "downgraded": "$.downgradedTierNumber",
     "current": "$.currentTierNumber",
     "previous": "$.previousTierNumber",
+    # An export may tell a tier's name without its number, or without the others of its program.
+    "exported_tier": "$.exportedTier.name",
+    "exported_previous_tier": "$.exportedTier.previousName",
     "currency_code": "$.currencyCode",
     # The till, though its name does not say so.
     **{f"{who}_id": f"$.{who}.id" for who in _PEOPLE},
@@ -120,6 +123,8 @@ def _statement() -> str:
             whole(found[{_place("previous")}]) as previous_tier_number,
             from_json(case when json_valid(found[{_place("tiers")}]) then found[{_place("tiers")}] end, '{tier_schema}')
                 as tiers,
+            said(found[{_place("exported_tier")}]) as exported_tier_name,
+            said(found[{_place("exported_previous_tier")}]) as exported_previous_tier_name,
             upper(said(found[{_place("currency_code")}])) as sent_currency
         from read
     ),
@@ -137,8 +142,9 @@ def _statement() -> str:
             coalesce(told_store_external_id, known_stores.external_id) as store_external_id,
             program_number::varchar as program_id,
             coalesce(told_program_name, known_programs.name) as program_name,
-            coalesce(tier_called(tiers, tier_number), after.name) as tier_name,
-            coalesce(tier_called(tiers, previous_tier_number), before.name) as previous_tier_name,
+            coalesce(tier_called(tiers, tier_number), exported_tier_name, after.name) as tier_name,
+            coalesce(tier_called(tiers, previous_tier_number), exported_previous_tier_name, before.name)
+                as previous_tier_name,
             case when regexp_full_match(sent_currency, '[A-Z]{{3}}') then sent_currency else $currency end as currency,
             $zone as zone
         from placed

@@ -2,7 +2,7 @@
 
 Belongs here: the shapes A to E and the drift of their fields
 (docs.capillarytech.com/docs/consuming-event-notifications and the event-schema pages). Does not belong here: the keys
-made of the fields (`keys.py`) and the meaning of `data`.
+made of the fields (`keys.py`), the lines of an import (`history_line.py`) and the meaning of `data`.
 
 A: flat, `eventName` and `data` side by side. B: the bus record, the same inside `attributes`. C: A inside `body`,
 also inside `event.body`. D: A inside `data` of an API answer. E: the envelope fields inside `data`, or `data`'s fields
@@ -11,8 +11,8 @@ beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,9 +44,16 @@ _ENVELOPE_FIELDS = frozenset(
 )
 
 
+class Export(NamedTuple):
+    """Of which rows of an export an event was made: what names it there, and the rows' files and lines in words."""
+
+    key: str
+    rows: str
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The envelope fields of one event and its own `data`."""
+    """The envelope fields of one event and its own `data`; `export` is None for what a webhook sent."""
 
     shape: str
     event_name: str
@@ -58,6 +65,11 @@ class Envelope:
     loyalty_event_id: str | None
     event_log_id: int | None
     data: dict[str, Any]
+    export: Export | None = None
+
+    def as_export(self, shape: str, export: Export) -> Envelope:
+        """The same event, made of rows of an export."""
+        return replace(self, shape=shape, export=export)
 
 
 class NotAnEvent(ValueError):

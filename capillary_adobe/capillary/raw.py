@@ -16,6 +16,9 @@ import pyarrow as pa
 from capillary_adobe.capillary.catalogue import Catalogue, shipped_catalogue
 from capillary_adobe.capillary.envelope import NotAnEvent
 from capillary_adobe.capillary.event_ids import told_event_id
+from capillary_adobe.capillary.history_line import SHAPE as OF_AN_EXPORT
+from capillary_adobe.capillary.history_line import original_rows
+from capillary_adobe.capillary.insights.watermark import Watermark
 from capillary_adobe.capillary.person import NotDelivered
 from capillary_adobe.capillary.sorting import Candidate, Origin, Sorting
 from capillary_adobe.lake import ROWS_PER_GROUP, Lake, Slice
@@ -79,6 +82,7 @@ class RawStage:
         thresholds: Thresholds,
         mapped: Collection[str],
         catalogue: Catalogue | None = None,
+        watermark: Watermark | None = None,
     ) -> None:
         self._store = store
         self._lake = lake
@@ -87,7 +91,8 @@ class RawStage:
         self._label = load(ErasureSettings).label
         self._ledger = LandedObjects(state)
         self._max_age_ms = thresholds.max_event_age_hours * 3_600_000
-        self._sorting = Sorting(settings, mapped, (catalogue or shipped_catalogue()).find)
+        known = (catalogue or shipped_catalogue()).find
+        self._sorting = Sorting(settings, mapped, known, watermark or Watermark.of_environment())
 
     def insist_on_memory(self) -> None:
         """Refuse to work where the tables hold events and the state database knows of none.
@@ -148,7 +153,7 @@ class RawStage:
         """The candidate of a record, or None where it has been set aside."""
         name: str | None = None
         try:
-            event_type, envelope = self._sorting.event(record)
+            event_type, envelope = self._sorting.event(record, taken.lane)
             name = event_type.name
             candidate = self._sorting.candidate(
                 Origin(taken.lane, taken.key, taken.stored_ms), record, event_type, envelope
@@ -194,8 +199,10 @@ class RawStage:
     def _count(self, counts: RawCounts, candidate: Candidate) -> None:
         counts.raw += 1
         counts.by_event_type[candidate.event_name] += 1
-        counts.without_event_id += candidate.event_id is None
-        counts.skewed += candidate.landed_ms - candidate.created_ms > self._max_age_ms
+        counts.without_event_id += candidate.event_id is None and candidate.envelope != OF_AN_EXPORT
+        # History is old on purpose.
+        too_old = candidate.landed_ms - candidate.created_ms > self._max_age_ms
+        counts.skewed += too_old and candidate.lane == "live"
 
 
 def replaced_events(lake: Lake, part: Slice) -> list[str]:
@@ -272,7 +279,7 @@ class _Run:
                 "event_name": refused.event_name or name,
                 "event_key": None,
                 "event_id": told_event_id(record),
-                "text": self._may_be_kept(record.text[:TEXT_LIMIT].decode("utf-8", "replace")),
+                "text": self._may_be_kept(_original(taken, record)[:TEXT_LIMIT].decode("utf-8", "replace")),
             }
         )
 
@@ -315,6 +322,12 @@ class _Run:
                 **fields,
             }
         )
+
+
+def _original(taken: ReadObject, record: Record) -> bytes:
+    """What a record was before anybody of ours touched it: its text, or the rows of the export that it was made of."""
+    rows = original_rows(record.value) if taken.lane == "history" and record.problem is None else None
+    return record.text if rows is None else rows
 
 
 def raw_batch(part: Slice, candidates: list[Candidate]) -> pa.RecordBatch:

@@ -45,6 +45,12 @@ _FIGURE = re.compile(r"[-+0-9.,:/ TZ]{1,40}")
 _BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
 _CUSTOMER_ID = re.compile(r'customerId\\*"\s*:\s*\\*"?([0-9]{1,18})(?![0-9*])')
 _ORG_ID = re.compile(r'orgId\\*"\s*:\s*\\*"?([0-9]{1,18})(?![0-9])')
+# Of rows of an export nobody knows which cell holds the customer, so each whole number may be one; but not the line's.
+_OF_ROWS = '{"export":'
+_ROWS = '"rows":['
+# A tab before it ends in a letter, as JSON writes it.
+_BEFORE_NUMBER = r"(?:(?<![\w.*])|(?<=\\[bfnrt])|(?<=\\u00[01][0-9a-f]))"
+_WHOLE_NUMBER = re.compile(_BEFORE_NUMBER + r'(?<!"line":)([0-9]{1,18})(?![\w*])')
 _IDS_OF_DATA = re.compile(rb'"customerId":"?([0-9]{1,18})"?[,}]')
 
 _HEAD: Final = ("_id", "timestamp", "eventType", "producedBy", "extSourceSystemAudit")
@@ -113,8 +119,13 @@ def may_name_others(event_name: str) -> bool:
 
 
 def named_in_text(text: str) -> Iterator[tuple[int | None, int]]:
-    """Organisation, where it is told, and id of the customers that a text names, whether or not it is JSON."""
+    """Organisation, where it is told, and id of the customers that a text names, whether or not it is JSON.
+
+    Of rows of an export as they lie in quarantine, each whole number counts: the organisation names its columns as it likes.
+    """
     found = {int(one) for one in _CUSTOMER_ID.findall(text)}
+    if text.startswith(_OF_ROWS):
+        found |= {int(one) for one in _WHOLE_NUMBER.findall(text, text.find(_ROWS) + len(_ROWS))}
     if found:
         organisations = {int(one) for one in _ORG_ID.findall(text)}
         yield from ((org_id, one) for one in sorted(found) for org_id in (sorted(organisations) or [None]))

@@ -108,6 +108,7 @@ def test_a_natural_key_is_known_where_one_names_the_happening() -> None:
     natural = {found.name: found.natural_key for found in shipped_catalogue() if found.natural_key}
     assert natural == {
         "pointsRedeemed": "redemptionSummaryId",
+        "loyaltyCustomerMerge": "victimCustomerIdentifiers.customerId",
         "transactionAdded": "transactionId",
         "promotionEarned": "earnedId",
     }

@@ -34,6 +34,7 @@ def test_every_envelope_gives_the_same_event(name: str) -> None:
         "loyalty_event_id": "loyalty-1",
         "event_log_id": 41,
         "data": {"customerIdentifiers": {"customerId": CUSTOMER}, "points": 7.0, "targets": [{"targetId": 5}]},
+        "export": None,
     }
 
 

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capillary_adobe.capillary.catalogue import shipped_catalogue
+from capillary_adobe.capillary.envelope import unwrap
+from capillary_adobe.capillary.keys import shared_name
 from capillary_adobe.demo.envelopes import dress
 from capillary_adobe.demo.traffic import Shape
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, Json, event, key_of, shapes
@@ -33,6 +36,10 @@ def digest(parts: str) -> str:
         (event("transactionAdded", {"transactionId": 2149289332.0}), "50614|transactionAdded|2149289332"),
         (event("promotionEarned", {"earnedId": 35509}, eventId=None), "50614|promotionEarned|35509"),
         (event("pointsRedeemed", {"redemptionSummaryId": 8768}), "50614|pointsRedeemed|8768"),
+        (
+            event("loyaltyCustomerMerge", {"victimCustomerIdentifiers": {"customerId": 5}}, eventId="abc"),
+            "50614|loyaltyCustomerMerge|5",
+        ),
         # An update is another happening each time, although it names the same transaction.
         (event("transactionUpdated", {"transactionId": 7}, eventId="abc"), "50614|transactionUpdated|abc"),
     ],
@@ -53,6 +60,31 @@ def test_known_keys_stay_what_they_are() -> None:
 def test_without_a_natural_key_the_event_id_names_the_event(nothing: Any) -> None:
     flat = event("transactionAdded", {"transactionId": nothing}, eventId="abc")
     assert key_of(flat) == digest("50614|transactionAdded|abc")
+
+
+@pytest.mark.parametrize(
+    "victim", [None, [], "5", {}, {"customerId": None}, {"customerId": {"a": 1}}, {"customerId": "12***"}]
+)
+def test_a_merge_without_its_victim_is_named_by_its_event_id(victim: Any) -> None:
+    flat = event("loyaltyCustomerMerge", {"victimCustomerIdentifiers": victim}, eventId="abc")
+    assert key_of(flat) == digest("50614|loyaltyCustomerMerge|abc")
+
+
+@pytest.mark.parametrize("program", [{"loyaltyProgramDetails": {"id": 973}}, {"loyaltyProgramId": "973"}])
+def test_the_number_of_the_log_names_an_event_only_with_customer_and_program(program: Json) -> None:
+    kind = shipped_catalogue().find("pointsIssued")
+    assert kind is not None
+
+    def named(data: Json, log_number: int | None = 41, customer: str | None = "5") -> str | None:
+        return shared_name(kind, unwrap(event("pointsIssued", data, eventLogId=log_number)), customer)
+
+    assert named(program) == "log|41|5|973"
+    assert (named(program, None), named(program, 0), named({}), named(program, customer=None)) == (None,) * 4
+
+
+@pytest.mark.parametrize("name", ["insights|points|1", "log|41|5|973", "|insights|points|1", "|"])
+def test_no_webhook_gives_itself_a_name_of_another_kind(name: str) -> None:
+    assert key_of(event("pointsIssued", eventId=name)) == digest(f"50614|pointsIssued||{name}")
 
 
 @pytest.mark.parametrize("nothing", [None, "", "null", " ", {}, {"a": 1}])

@@ -137,6 +137,17 @@ def test_events_that_may_name_others_are_known() -> None:
         ('{"orgId": 7, "customerId": 55}', False),
         ('{"orgId": 7, "customerId": "5***"}', False),
         ('{"orgId": 7, "amount": 5}', False),
+        # Rows of an export: each whole number may be the customer, but for the number of the line.
+        ('{"export":{"file":"5.csv","rows":[{"line":9,"cells":{"User":"5"}}]}}', True),
+        ('{"export":{"file":"5.csv","rows":[{"line":9,"text":"a;5;b"}]}}', True),
+        ('{"export":{"file":"5.csv","rows":[{"line":9,"text":"a\\t5\\tb"}]}}', True),
+        ('{"export":{"file":"5.csv","rows":[{"line":9,"text":"a,\\u00005\\u0000,b"}]}}', True),
+        ('{"export":{"file":"5.csv","rows":[{"line":9,"text":"t5,u00005"}]}}', False),
+        (
+            '{"export":{"file":"5.csv","rows":[{"line":5,"cells":{"User":"55","Other":"5*","Rate":"1.5","Code":"a5"}}]}}',
+            False,
+        ),
+        ('{"rows":[{"line":9,"cells":{"User":"5"}}]}', False),
     ],
 )
 def test_a_text_is_told_by_the_customer_it_names(text: str, found: bool) -> None:

@@ -21,6 +21,7 @@ NAMESPACES = "namespaces"
 _DEFAULT_PERSON = "customerIdentifiers"
 _NAME = re.compile(r"\w+", re.ASCII)
 _PERSON = re.compile(r"\w+(\[\])?(\.\w+(\[\])?)*", re.ASCII)
+_NATURAL_KEY = re.compile(r"\w+(\.\w+)*", re.ASCII)
 _SOURCE = re.compile(r"\w+(\[\])?(\.\w+(\[\])?)*")
 _OPTIONS = ("person", "natural_key")
 _NO_PATHS = (NO_PERSON, GROUP)
@@ -104,7 +105,7 @@ def _event_type(family: str, event: str, body: Marked) -> EventType:
         if option not in _OPTIONS:
             close = close_to(option, _OPTIONS)
             raise wrong(body.keys[option], f"{event}: unknown option {option}.{close} Known: {', '.join(_OPTIONS)}.")
-        form, example = (_PERSON, "customerIdentifiers, group or none") if option == "person" else (_NAME, "orderId")
+        form, example = (_PERSON, "customerIdentifiers, group or none") if option == "person" else (_NATURAL_KEY, "orderId")
         if not form.fullmatch(value.text):
             raise wrong(value.place, f"{event}: `{option}` is a field under data, such as {example}.")
         if option == "person" and value.text not in _NO_PATHS and value.text.lower() in _NO_PATHS:

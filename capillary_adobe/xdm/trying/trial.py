@@ -104,7 +104,7 @@ class _Road:
     def _sorted(self, record: Record) -> Candidate | Tried:
         name: str | None = None
         try:
-            event_type, envelope = self._sorting.event(record)
+            event_type, envelope = self._sorting.event(record, self._origin.lane)
             name = event_type.name
             return self._sorting.candidate(self._origin, record, event_type, envelope)
         except NotAnEvent as refused:

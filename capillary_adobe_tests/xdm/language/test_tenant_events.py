@@ -69,7 +69,7 @@ def test_every_form_of_a_person(body: str, person: str) -> None:
             "events.yaml:1:26: topUp: `person` is a field under data, such as customerI",
         ),
         (
-            "wallet: {topUp: {natural_key: a.b}}",
+            "wallet: {topUp: {natural_key: 'a[].b'}}",
             "events.yaml:1:31: topUp: `natural_key` is a field under data, such as",
         ),
         ("wallet: {topUp: {person: None}}", "events.yaml:1:26: topUp: None is the path of a field. Write none."),
