@@ -6,6 +6,7 @@ behaviour of its own.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from capillary_adobe.defs.assets import (
     build_customer_lookups,
     build_customers,
     build_enriched_events,
+    build_history_files,
     build_ingestion_status,
     build_quarantine,
     build_raw_events,
@@ -25,10 +27,13 @@ from capillary_adobe.defs.assets import (
 )
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
+from capillary_adobe.defs.assets.history_files import NAME as HISTORY_FILES
 from capillary_adobe.defs.customer_sensor import LOOKUP_JOB, REFRESH_JOB, build_customer_sensor
 from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
 from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
 from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_job, build_erasure_schedule
+from capillary_adobe.defs.history_backfill import build_history_backfill_job
+from capillary_adobe.defs.history_sensor import build_history_sensor
 from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.defs.reconcile_schedule import build_reconcile_schedule
 from capillary_adobe.defs.references import (
@@ -54,6 +59,7 @@ SCHEMA_JOB = "revalidate_sample"
 REPLAY_JOB = "replay_cause"
 SETUP_JOB = "adobe_setup"
 RECONCILE_JOB = "reconcile_day"
+IMPORT_JOB = "import_history"
 REFRESHED = ("xdm_profiles", "ingestion_status")
 REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 
@@ -61,18 +67,7 @@ REPLAYED = ("xdm_events", "ingestion_status", "quarantine")
 def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Assemble the code location; `resources` replace the default ones by key."""
     partitions = landing_days()
-    road = [
-        build(partitions)
-        for build in (
-            build_raw_events,
-            build_customers,
-            build_enriched_events,
-            build_xdm_events,
-            build_xdm_profiles,
-            build_ingestion_status,
-            build_quarantine,
-        )
-    ]
+    road = _road(partitions)
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.groups("delivery"),
@@ -125,8 +120,16 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             "Hold what Capillary says it sent on a day against what landed; started by reconcile_yesterday. It only reads."
         ),
     )
+    imports = dg.define_asset_job(
+        IMPORT_JOB,
+        selection=dg.AssetSelection.assets(HISTORY_FILES),
+        description=(
+            "Import one export of Insights+ into the landing store; started by history_sensor. Afterwards backfill its days."
+        ),
+    )
     return dg.Definitions(
         assets=[
+            build_history_files(),
             landing_spec(),
             build_capillary_delivery_log(partitions),
             *road,
@@ -148,8 +151,10 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             look_up,
             build_stage_job(),
             build_resend_job(),
+            build_history_backfill_job(road),
             environment,
             reconciliation,
+            imports,
             build_erasure_job(),
         ],
         schedules=[
@@ -162,8 +167,27 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_verdict_sensor(VERDICT_JOB),
             build_schema_sensor(SCHEMA_JOB),
             build_customer_sensor(look_up, refresh),
+            build_history_sensor(IMPORT_JOB),
         ],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.
         executor=dg.in_process_executor,
     )
+
+
+def _road(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    with warnings.catch_warnings():
+        # Backfill policies carry a warning that they are in beta; without one, a year is a run a day.
+        warnings.filterwarnings("ignore", category=dg.BetaWarning)
+        return [
+            build(partitions)
+            for build in (
+                build_raw_events,
+                build_customers,
+                build_enriched_events,
+                build_xdm_events,
+                build_xdm_profiles,
+                build_ingestion_status,
+                build_quarantine,
+            )
+        ]

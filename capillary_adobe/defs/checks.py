@@ -7,6 +7,7 @@ computing the figures; they are at hand in the asset that reports them.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -35,6 +36,21 @@ def result(
 ) -> dg.AssetCheckResult:
     """The result of a claim."""
     return dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=metadata)
+
+
+def evaluations(asset: str, day: str, results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckEvaluation]:
+    """The same results, for a day that no run of the asset is at work on."""
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(asset),
+            check_name=found.check_name or "",
+            passed=found.passed,
+            metadata=found.metadata,
+            severity=found.severity,
+            partition=day,
+        )
+        for found in results
+    ]
 
 
 def share_result(

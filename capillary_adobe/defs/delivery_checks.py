@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from capillary_adobe.balance import Balance
-from capillary_adobe.defs.checks import claim, result
+from capillary_adobe.defs.checks import claim, evaluations, result
 from capillary_adobe.defs.shown import counts
 from capillary_adobe.state import DayReceipts, Outcome
 from capillary_adobe.tables import INGESTION_STATUS
@@ -86,14 +86,4 @@ def delivery_evaluations(
     day: str, account: Balance, receipts: DayReceipts, causes: Mapping[str, int]
 ) -> list[dg.AssetCheckEvaluation]:
     """The same, for a day that no run of `ingestion_status` is at work on."""
-    return [
-        dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(_NAME),
-            check_name=found.check_name or "",
-            passed=found.passed,
-            metadata=found.metadata,
-            severity=found.severity,
-            partition=day,
-        )
-        for found in delivery_results(account, receipts, causes)
-    ]
+    return evaluations(_NAME, day, delivery_results(account, receipts, causes))

@@ -12,6 +12,11 @@ import dagster as dg
 
 from capillary_adobe.adobe import PermanentDeliveryError, TransientDeliveryError
 from capillary_adobe.capillary.api.client import CapillaryApiError, TransientCapillaryApiError
+from capillary_adobe.capillary.insights.places import PlaceError, PlaceUnavailable
+from capillary_adobe.capillary.insights.rules import RulesError
+from capillary_adobe.capillary.insights.templates import TemplateUnknown
+from capillary_adobe.capillary.insights.unreadable import ExportUnreadable
+from capillary_adobe.history_importing import HistoryImportError, ImportHindered
 from capillary_adobe.lake import LakeError, LakeUnavailable
 from capillary_adobe.landing import LandingError, LandingUnavailable
 from capillary_adobe.reconciling import ReconcileError
@@ -27,8 +32,21 @@ _PERMANENT = (
     PermanentDeliveryError,
     CapillaryApiError,
     ReconcileError,
+    PlaceError,
+    RulesError,
+    TemplateUnknown,
+    ExportUnreadable,
+    HistoryImportError,
 )
-_TRANSIENT = (StateError, LakeUnavailable, LandingUnavailable, TransientDeliveryError, TransientCapillaryApiError)
+_TRANSIENT = (
+    StateError,
+    LakeUnavailable,
+    LandingUnavailable,
+    TransientDeliveryError,
+    TransientCapillaryApiError,
+    PlaceUnavailable,
+    ImportHindered,
+)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from capillary_adobe.defs.customer_sensor import REFRESH_JOB
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import LandingResource, StateResource
-from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
+from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS, at_work_on
+from capillary_adobe.history_waiting import waiting_words
 from capillary_adobe.landing.store import LANE_FOLDERS
 from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
 from capillary_adobe.pacing import not_answering
@@ -49,7 +50,8 @@ def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
             "Polls the landing store and asks for one micro-batch a lane at a time; what lands meanwhile goes into the "
             "next. A micro-batch that failed is asked for again, with growing pauses. The last tick's reason tells what "
             "it saw; stop the sensor to hold delivery, nothing is lost by that. While AEP is down, only what has failed is "
-            "tried again; the rest waits in the landing store and follows in order of age."
+            "tried again; the rest waits in the landing store and follows in order of age. Days of history wait for a "
+            "backfill, unless HISTORY_LAUNCH is `micro_batches`."
         ),
     )
     def landing_sensor(
@@ -64,8 +66,13 @@ def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
 def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: StateResource) -> dg.SensorResult:
     store, database = landing.open(), state.open()
     register = MicroBatches(database)
-    first_day = load(HistorySettings).start
-    batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day)
+    history = load(HistorySettings)
+    first_day = history.start
+    days = {lane: store.days(lane) for lane in LANE_FOLDERS}
+    left: dict[Lane, str] = {}
+    if history.launch == "backfill":
+        left["history"] = waiting_words(database, days["history"])
+    batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day, left)
     cursor = Cursor.parse(context.cursor)
     now_ms = time.time_ns() // 1_000_000
     held = outage_words(Paces(database).look(INLET, now_ms / 1000), now_ms / 1000)
@@ -88,10 +95,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
         words.append(f"{lane}: {proposal.words}")
         if proposal.batch is not None:
             asked.append(register.ask(proposal.batch))
-        words += [
-            f"{lane}: {day} {reason}, its objects wait"
-            for day, reason in out_of_range(store.days(lane), first_day, now_ms)
-        ]
+        words += [f"{lane}: {told}" for told in out_of_range(days[lane], first_day, now_ms)]
     return dg.SensorResult(
         run_requests=[_request(batch) for batch in asked],
         skip_reason=None if asked else "; ".join(words),
@@ -118,9 +122,8 @@ def _running(instance: dg.DagsterInstance, lane: Lane) -> str | None:
 
 
 def _day_running(instance: dg.DagsterInstance, day: str) -> bool:
-    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": day}, statuses=ACTIVE))
     # Look-ups touch no event of the day, and one run of them follows the other.
-    return any(run.job_name != REFRESH_JOB for run in runs)
+    return any(run.job_name != REFRESH_JOB for run in at_work_on(instance, day))
 
 
 def _request(batch: MicroBatch) -> dg.RunRequest:

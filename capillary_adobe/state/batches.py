@@ -8,6 +8,7 @@ once. Does not belong here: the entities of its files (`receipts.py`, under the 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ batches = sa.Table(
     metadata,
     # Ours, chosen before AEP is asked, so that a batch whose creation was not answered can be found again.
     sa.Column("external_id", sa.Text, primary_key=True),
+    # The day for which it was begun.
     sa.Column("day", sa.Text, nullable=False, index=True),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("aep_id", sa.Text),
@@ -28,6 +30,15 @@ batches = sa.Table(
     sa.Column("judged_ms", sa.BigInteger),
     sa.Column("status", sa.Text, nullable=False),
 )
+
+# The other days that a batch holds files of.
+batch_days = sa.Table(
+    "batch_days",
+    metadata,
+    sa.Column("external_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+)
+sa.Index("batch_days_by_day", batch_days.c.day)
 
 read_batches = sa.Table(
     "read_batches",
@@ -42,7 +53,7 @@ read_batches = sa.Table(
 
 @dataclass(frozen=True)
 class SentBatch:
-    """A batch of ours: open until `judged_ms`; its data is complete at AEP from `completed_ms` on."""
+    """A batch of ours, begun for `day`: open until `judged_ms`; its data is complete at AEP from `completed_ms` on."""
 
     external_id: str
     day: str
@@ -70,19 +81,43 @@ class SentBatches:
         with self._state.begin() as connection:
             connection.execute(sa.update(batches).where(batches.c.external_id == external_id).values(**values))
 
-    def open(self, day: str | None = None) -> list[SentBatch]:
-        """Batches without a verdict, of one day or of all, oldest first."""
+    def join(self, batch: SentBatch, day: str) -> None:
+        """Note that a batch is about to hold files of a day, too."""
+        if day != batch.day:
+            statement = self._state.insert(batch_days).values(external_id=batch.external_id, day=day)
+            with self._state.begin() as connection:
+                connection.execute(statement.on_conflict_do_nothing())
+
+    def find(self, external_id: str) -> SentBatch | None:
+        """A batch as it stands now."""
+        query = sa.select(batches).where(batches.c.external_id == external_id)
+        with self._state.read() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            return SentBatch(**row) if row is not None else None
+
+    def open(self, *days: str) -> list[SentBatch]:
+        """Batches without a verdict that hold files of any of these days, or all of them, oldest first."""
         query = sa.select(batches).where(batches.c.judged_ms.is_(None))
-        if day is not None:
-            query = query.where(batches.c.day == day)
+        if days:
+            query = query.where(_holds_of(days))
         with self._state.read() as connection:
             rows = connection.execute(query.order_by(batches.c.created_ms, batches.c.external_id)).mappings()
             return [SentBatch(**row) for row in rows]
 
+    def unfinished(self, *days: str) -> list[SentBatch]:
+        """Batches of any of these days that are not complete: AEP ingests nothing of them yet."""
+        return [batch for batch in self.open(*days) if batch.completed_ms is None]
+
+    def days_of(self, batch: SentBatch) -> list[str]:
+        """The days of which a batch may hold files, in order."""
+        query = sa.select(batch_days.c.day).where(batch_days.c.external_id == batch.external_id)
+        with self._state.read() as connection:
+            return sorted({batch.day, *connection.scalars(query)})
+
     def ended_as(self, day: str, status: str, since_ms: int) -> int:
-        """How many batches of a day were judged with this status at or after a moment."""
+        """How many batches with files of a day were judged with this status at or after a moment."""
         query = sa.select(sa.func.count()).where(
-            batches.c.day == day, batches.c.status == status, batches.c.judged_ms >= since_ms
+            _holds_of([day]), batches.c.status == status, batches.c.judged_ms >= since_ms
         )
         with self._state.read() as connection:
             return int(connection.execute(query).scalar_one())
@@ -98,6 +133,11 @@ class SentBatches:
         query = sa.select(sa.func.count()).where(batches.c.created_ms >= moment_ms)
         with self._state.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+
+def _holds_of(days: Sequence[str]) -> sa.ColumnElement[bool]:
+    joined = sa.select(batch_days.c.external_id).where(batch_days.c.day.in_(days))
+    return sa.or_(batches.c.day.in_(days), batches.c.external_id.in_(joined))
 
 
 class ReadBatches:

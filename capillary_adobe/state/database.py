@@ -5,7 +5,6 @@ Belongs here: what SQLite and PostgreSQL need to behave alike. Does not belong h
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
+
+from capillary_adobe.state.file_locks import locked, locked_if_free
 
 metadata = sa.MetaData()
 
@@ -244,6 +245,37 @@ class State:
                 with suppress(SQLAlchemyError):
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
 
+    @contextmanager
+    def lock_if_free(self, name: str) -> Iterator[bool]:
+        """Hold a name for one at a time, and never wait: tells whether it is held now. It ends with its process, too.
+
+        Whoever waits for nobody under this lock may take it while it holds a day. No name is that of a day.
+
+        Raises:
+            StateError: the database cannot be reached or written.
+        """
+        with ExitStack() as stack:
+            if self.is_sqlite:
+                try:
+                    held = stack.enter_context(locked_if_free(self._lock_file(name)))
+                except OSError as error:
+                    raise self._unusable(error) from error
+                yield held
+                return
+            number = _lock_number(name)
+            try:
+                connection = stack.enter_context(self.engine.connect())
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                held = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one())
+            except SQLAlchemyError as error:
+                raise self._unusable(error) from error
+            try:
+                yield held
+            finally:
+                if held:
+                    with suppress(SQLAlchemyError):
+                        connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+
     def take_turn(self, connection: sa.Connection, name: str) -> None:
         """Be the only transaction under this name until it ends; with SQLite there is one writer anyway.
 
@@ -257,15 +289,15 @@ class State:
         if not self.is_sqlite:
             yield
             return
-        folder = Path(f"{self._url.database}.locks")
         with ExitStack() as stack:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context((folder / name).open("w"))
-                fcntl.flock(file, fcntl.LOCK_EX)
+                stack.enter_context(locked(self._lock_file(name)))
             except OSError as error:
                 raise self._unusable(error) from error
             yield
+
+    def _lock_file(self, name: str) -> Path:
+        return Path(f"{self._url.database}.locks") / name
 
     @property
     def is_sqlite(self) -> bool:

@@ -122,6 +122,15 @@ class LandedObjects:
         with self._state.read() as connection:
             return {row.key: row.size for row in connection.execute(query)}
 
+    def lines_by_key(self, day: str, folder: str) -> dict[str, int]:
+        """Lines of each object in a folder of a day, such as `history`, whose rows are in the lake, by key."""
+        t = landed_objects.c
+        query = sa.select(t.key, t.lines).where(
+            t.day == day, t.lines.is_not(None), t.key.startswith(f"{folder}/", autoescape=True)
+        )
+        with self._state.read() as connection:
+            return {row.key: row.lines for row in connection.execute(query)}
+
     def half_read(self, day: str) -> bool:
         """Whether a run over the whole day has taken objects whose lines are not in the lake."""
         t = landed_objects.c
@@ -135,8 +144,10 @@ class LandedObjects:
         with self._state.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def days(self) -> list[str]:
-        """Days with a taken object, in order."""
+    def days(self, lane: Lane | None = None) -> list[str]:
+        """Days with a taken object, of one lane or of any, in order."""
         query = sa.select(landed_objects.c.day).distinct().order_by(landed_objects.c.day)
+        if lane is not None:
+            query = query.where(landed_objects.c.lane == lane)
         with self._state.read() as connection:
             return list(connection.scalars(query))

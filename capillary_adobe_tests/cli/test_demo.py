@@ -146,6 +146,7 @@ AEP = {"ADOBE_CLIENT_ID": "id", "ADOBE_CLIENT_SECRET": "secret", "ADOBE_ORG_ID":
         ({"STATE_URL": "postgresql://db.example.com/state"}, "STATE_URL"),
         ({"CAPILLARY_API_URL": "https://eu.api.capillarytech.com"}, "CAPILLARY_API_URL"),
         ({"CAPILLARY_WEBHOOK_URL": "https://events.example.com/events"}, "CAPILLARY_WEBHOOK_URL"),
+        ({"INSIGHTS_URL": "sftp://brand@sftp.example.com/exports"}, "INSIGHTS_URL"),
         ({"RECEIVE_SECRET": "mine"}, "RECEIVE_SECRET"),
         ({"RECEIVE_PREVIOUS_SECRET": "mine"}, "RECEIVE_PREVIOUS_SECRET"),
         ({"RECEIVE_HMAC_HEADER": "X-Signature"}, "RECEIVE_HMAC_HEADER"),
@@ -162,7 +163,8 @@ def test_nothing_made_up_reaches_what_is_the_users(place: Path, given: dict[str,
     made_up = Surroundings(place).settings
     values = around.environment()
     # Neither the local Capillary nor the secret that everybody knows stands beside anything of the user's.
-    for name in ("CAPILLARY_API_URL", "CAPILLARY_API_SECRET", "CAPILLARY_WEBHOOK_URL", "RECEIVE_SECRET"):
+    names = ("CAPILLARY_API_URL", "CAPILLARY_API_SECRET", "CAPILLARY_WEBHOOK_URL", "INSIGHTS_URL", "RECEIVE_SECRET")
+    for name in names:
         assert values.get(name) != made_up[name]
 
 

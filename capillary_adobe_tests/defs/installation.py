@@ -19,6 +19,7 @@ from capillary_adobe.balance import Accounts, Balance
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG
 from capillary_adobe.emulators.tenant import Tenant
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import open_landing_store
@@ -97,6 +98,19 @@ class Installation:
             run_config=config,
             asset_selection=[dg.AssetKey(name) for name in wanted],
             raise_on_error=raise_on_error,
+        )
+
+    def run_days(
+        self, first: str, last: str, *, tags: dict[str, str] | None = None, config: dict[str, Any] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run the road over several days at once, as a run of a backfill does; the run may fail."""
+        chunk = {FIRST_DAY_TAG: first, LAST_DAY_TAG: last}
+        quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
+        return self.definitions.resolve_job_def(JOB).execute_in_process(
+            instance=self.instance,
+            run_config=dg.RunConfig(ops=config or {}, loggers=quiet),
+            tags={**chunk, **(tags or {})},
+            raise_on_error=False,
         )
 
     def balance(self, day: str) -> Balance:

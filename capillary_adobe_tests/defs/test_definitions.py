@@ -11,9 +11,11 @@ from pathlib import Path
 import dagster as dg
 
 from capillary_adobe.defs.build import build_defs
+from capillary_adobe.defs.road import ROAD, read_by
 
 GRAPH = {
-    "landing": set(),
+    "history_files": set(),
+    "landing": {"history_files"},
     "capillary_delivery_log": {"landing"},
     "raw_events": {"landing"},
     "customers": {"raw_events"},
@@ -31,6 +33,7 @@ GRAPH = {
     "erased_customers": set(),
 }
 GROUPS = {
+    "history_files": "history",
     "landing": "landing",
     "capillary_delivery_log": "source",
     "aep_verdict": "verdict",
@@ -109,12 +112,21 @@ def test_every_check_tells_what_to_do_and_is_partitioned_as_its_asset_is() -> No
 
 
 def test_today_is_a_partition() -> None:
-    (partitions,) = {asset.partitions_def for asset in road() if asset.key.to_user_string() not in UNPARTITIONED}
+    others = {*UNPARTITIONED, "history_files"}
+    (partitions,) = {asset.partitions_def for asset in road() if asset.key.to_user_string() not in others}
     assert isinstance(partitions, dg.DailyPartitionsDefinition)
     assert partitions.get_last_partition_key() == datetime.now(UTC).date().isoformat()
 
 
-def test_runs_take_one_process_and_one_partition() -> None:
+def test_runs_take_one_process_and_a_chunk_of_days_alike_for_every_stage() -> None:
     definitions = build_defs()
     assert definitions.executor is dg.in_process_executor
-    assert {asset.backfill_policy for asset in road()} <= {None, dg.BackfillPolicy.multi_run(1)}
+    policies = {asset.key.to_user_string(): asset.backfill_policy for asset in road() if asset.backfill_policy}
+    assert policies == dict.fromkeys(ROAD, dg.BackfillPolicy.multi_run(14))
+
+
+def test_the_stages_read_from_each_other_as_dagster_is_told() -> None:
+    graph = build_defs().resolve_asset_graph()
+    for stage in ROAD:
+        children = {key.to_user_string() for key in graph.get(dg.AssetKey(stage)).child_keys}
+        assert set(read_by(stage)) == children & set(ROAD)

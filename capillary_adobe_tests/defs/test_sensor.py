@@ -13,6 +13,7 @@ import pytest
 from capillary_adobe.defs.build import JOB
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG
 from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.state.history_days import HistoryDays
 from capillary_adobe_tests.defs.installation import Installation, summary
 from capillary_adobe_tests.defs.test_road import sale
 
@@ -155,8 +156,9 @@ def test_micro_batches_are_capped(
 
 
 def test_history_has_a_lane_of_its_own(
-    installation: Installation, operator: Operator, emulator: RunningEmulator
+    installation: Installation, operator: Operator, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HISTORY_LAUNCH", "micro_batches")
     installation.land(key("1"), fresh(1))
     installation.land("history/2026-11-02/export-1.jsonl", sale(2, createdAt=1790000000000))
     requests = operator.tick().requests
@@ -164,6 +166,30 @@ def test_history_has_a_lane_of_its_own(
     for request in requests:
         assert operator.run(request)
     assert summary(emulator.base_url)["accepted"] == 2
+
+
+def test_history_waits_for_a_backfill_and_the_tick_tells_how_much_of_it(
+    installation: Installation, operator: Operator, emulator: RunningEmulator
+) -> None:
+    assert "history: no day waits for a backfill" in operator.tick().words
+    for number, day in enumerate(("2026-11-02", "2026-11-03"), start=1):
+        installation.land(f"history/{day}/export-1.jsonl", sale(number, createdAt=1790000000000))
+    waiting = operator.tick()
+    assert waiting.requests == []
+    assert "history: 2 days (2026-11-02 to 2026-11-03) wait for a backfill" in waiting.words
+    days = HistoryDays(installation.state)
+    days.imported([("2026-11-03", 1), ("2026-11-04", 5)])
+    days.begin("2026-11-04", "a run")
+    days.fail("2026-11-04", "AEP was down")
+    assert "history: 3 days (2026-11-02 to 2026-11-04) wait for a backfill, 1 of them failed" in operator.tick().words
+    installation.land(key("1"), fresh(3))
+    (live,) = operator.tick().requests
+    assert operator.run(live)
+    assert live.tags[LANE_TAG] == "live"
+    assert installation.run("2026-11-02").success
+    days.begin("2026-11-04", "another run")
+    days.finish("2026-11-04")
+    assert "history: 1 day (2026-11-03) waits for a backfill" in operator.tick().words
 
 
 def test_an_unreadable_landing_store_fails_the_tick_plainly(

@@ -79,3 +79,21 @@ def test_what_was_refused_for_which_cause_and_opened_when(state: State) -> None:
         Fate.PENDING,
         Fate.ACCEPTED,
     )
+
+
+def test_a_batch_is_found_through_each_of_its_days(state: State) -> None:
+    register = SentBatches(state)
+    shared, other = SentBatch("shared", DAY, "t", 1), SentBatch("other", "2026-03-09", "t", 2)
+    for batch in (shared, other):
+        register.begin(batch)
+    for day in (DAY, NEXT_DAY, NEXT_DAY):
+        register.join(shared, day)
+    assert register.days_of(shared) == sorted({DAY, NEXT_DAY})
+    assert register.open(NEXT_DAY) == register.open(DAY) == register.unfinished(NEXT_DAY) == [shared]
+    assert register.open(NEXT_DAY, "2026-03-09") == register.open() == [shared, other]
+    register.update("shared", completed_ms=5)
+    assert (register.unfinished(NEXT_DAY), len(register.open(NEXT_DAY))) == ([], 1)
+    register.update("shared", judged_ms=7, status="failed")
+    assert register.ended_as(NEXT_DAY, "failed", 7) == register.ended_as(DAY, "failed", 7) == 1
+    assert register.find("shared") == SentBatch("shared", DAY, "t", 1, None, 5, 7, "failed")
+    assert register.find("no such") is None

@@ -7,6 +7,7 @@ from capillary_adobe.defs.assets.aep_verdict import build_aep_verdict
 from capillary_adobe.defs.assets.customer_lookups import build_customer_lookups
 from capillary_adobe.defs.assets.customers import build_customers
 from capillary_adobe.defs.assets.enriched_events import build_enriched_events
+from capillary_adobe.defs.assets.history_files import build_history_files
 from capillary_adobe.defs.assets.ingestion_status import build_ingestion_status
 from capillary_adobe.defs.assets.landing import landing_spec
 from capillary_adobe.defs.assets.quarantine import build_quarantine
@@ -19,6 +20,7 @@ __all__ = [
     "build_customer_lookups",
     "build_customers",
     "build_enriched_events",
+    "build_history_files",
     "build_ingestion_status",
     "build_quarantine",
     "build_raw_events",

@@ -16,6 +16,8 @@ from capillary_adobe.adobe.verdict import Reading
 from capillary_adobe.balance import Accounts
 from capillary_adobe.defs.delivery_checks import delivery_evaluations
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.history_checks import history_evaluations
+from capillary_adobe.defs.history_shown import come_through
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts
 from capillary_adobe.environment import adobe_settings
@@ -24,7 +26,7 @@ from capillary_adobe.landing import LandingStore
 from capillary_adobe.mapping_in_force import in_force
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, MappingSettings, load
-from capillary_adobe.state import DaysToSettle, MicroBatches, Receipts, SentBatches, State
+from capillary_adobe.state import DaysToSettle, HistoryDays, MicroBatches, Receipts, SentBatches, State
 from capillary_adobe.tables import INGESTION_STATUS
 from capillary_adobe.xdm.language.rule_lines import RuleLines
 
@@ -120,10 +122,23 @@ def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: St
         written = write_outcomes(tables, state, Slice(day), force.hold, RuleLines(force.rules))
     if written.forsaken:
         # The runs that had sent them are done; the sensor asks for the day as a whole.
-        MicroBatches(state).open_day(day, 0)
+        # History waits in its own lane, or live events would wait for it.
+        MicroBatches(state).open_day(day, 0, "live" if HistoryDays(state).find(day) is None else "history")
     account = Accounts(store, tables, state).balance(day, count_unread=False)
+    if not written.to_send and _is_left(context.instance, state, day) and come_through(state, day, account):
+        HistoryDays(state).finish(day)
     causes = refused_by_cause(state, day)
-    for evaluation in delivery_evaluations(day, account, Receipts(state).of_day(day), causes):
+    delivered = delivery_evaluations(day, account, Receipts(state).of_day(day), causes)
+    for evaluation in [*delivered, *history_evaluations(day, store, tables, state)]:
         # Not runless: Dagster keeps one runless evaluation of a check and partition for ever, a second one fails.
         context.log_event(evaluation)  # pyright: ignore[reportArgumentType] - it takes them, its signature does not say so
     context.log.info("%s: events %s, profiles %s", day, account.delivery, account.profile_delivery)
+
+
+def _is_left(instance: dg.DagsterInstance, state: State, day: str) -> bool:
+    """Whether a day of history was begun by a run that is over and could not wait for AEP's verdict."""
+    known = HistoryDays(state).find(day)
+    if known is None or known.standing != "running":
+        return False
+    run = instance.get_run_by_id(known.run_id or "")
+    return run is None or run.is_finished

@@ -14,16 +14,13 @@ from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
 from capillary_adobe.defs.shown import counts
+from capillary_adobe.forgetting import forget_outdated
 from capillary_adobe.looking_up import Asked, LookUps
 from capillary_adobe.settings import LookupSettings, ProfileSettings, load
-from capillary_adobe.state import State
 from capillary_adobe.state.lookups import LookupCounts
-from capillary_adobe.state.loyalty_history import LoyaltyHistory
-from capillary_adobe.state.transaction_details import TransactionDetails
 
 NAME = "customer_lookups"
 GROUP = "customers"
-_DAY_SECONDS = 86_400
 OFF = (
     "Look-ups are off: set CAPILLARY_API_URL, CAPILLARY_API_KEY and CAPILLARY_API_SECRET, and leave CAPILLARY_LOOKUP_CUSTOMERS "
     "on."
@@ -68,7 +65,8 @@ def build_customer_lookups() -> dg.AssetsDefinition:
                 context.log.info(OFF)
                 return dg.MaterializeResult(metadata={"ended": OFF}, check_results=[_judged(Asked(), None)])
             if _is_first_of_day(context):
-                _prune(database)
+                # Once a day: it reads every customer's states.
+                forget_outdated(database, load(ProfileSettings).history_days, int(time.time() * 1000))
             asked, queue = look_ups.drain(), look_ups.counts()
             if asked.refused:
                 # The run succeeds, so that its check can tell why; by this the sensor knows that another would be refused, too.
@@ -89,13 +87,6 @@ def _is_first_of_day(context: dg.AssetExecutionContext) -> bool:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     earlier = dg.AssetRecordsFilter(context.asset_key, after_timestamp=midnight.timestamp())
     return not context.instance.fetch_materializations(earlier, limit=1).records
-
-
-def _prune(state: State) -> None:
-    """Forget states and details older than PROFILE_HISTORY_DAYS, once a day: it reads every customer's."""
-    before = time.time() - load(ProfileSettings).history_days * _DAY_SECONDS
-    LoyaltyHistory(state).prune(int(before * 1_000_000))
-    TransactionDetails(state).prune(int(before * 1000))
 
 
 def _numbers(asked: Asked) -> dict[str, Any]:

@@ -5,14 +5,16 @@ merging (`customer_facts.py`, `state.customers`).
 """
 
 import time
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from capillary_adobe.customer_facts import FactCounts, NewestWins, merge_slice, newest_wins
+from capillary_adobe.defs.by_day import backfill_policy, by_day
 from capillary_adobe.defs.checks import claim, result
-from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
 from capillary_adobe.defs.shown import counts
@@ -38,6 +40,7 @@ def build_customers(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=[RAW_EVENTS.name],
         group_name="delivery",
         kinds={"python", "sql"},
@@ -53,20 +56,22 @@ def build_customers(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     )
     def customers(
         context: dg.AssetExecutionContext, config: MicroBatchConfig, lake: LakeResource, state: StateResource
-    ) -> dg.MaterializeResult:
-        with told_plainly():
+    ) -> Iterator[Any]:
+        def merge(day: str) -> DayShown:
             started = time.perf_counter()
-            part = config.slice(context.partition_key)
+            part = config.slice(day)
             tables, database = lake.open(), state.open()
             documents = Customers(database, load(IdentitySettings).max_customers)
             zone = ZoneInfo(load(CapillarySettings).org_timezone)
             settings, label = load(ProfileSettings), load(ErasureSettings).label
-            with database.day_lock(part.day):
+            with database.day_lock(day):
                 found = merge_slice(tables, documents, part, settings, label, zone, context.log.info)
                 Erasures(database).note(found.deleted, time.time_ns() // 1_000_000)
                 seconds = time.perf_counter() - started
                 proof = newest_wins(tables, documents, part, found.sample)
-            return dg.MaterializeResult(metadata=_shown(found, seconds), check_results=_judged(found, proof))
+            return DayShown(_shown(found, seconds), _judged(found, proof))
+
+        yield from by_day(context, config, state.open, merge)
 
     return customers
 

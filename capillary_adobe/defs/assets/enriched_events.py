@@ -5,7 +5,9 @@ known from elsewhere (`known_elsewhere.py`), look-ups (`looking_up.py`).
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -13,8 +15,9 @@ import pyarrow as pa
 from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.capillary.raw import replaced_events
 from capillary_adobe.defs.assets.customers import NAME as CUSTOMERS
+from capillary_adobe.defs.by_day import backfill_policy, by_day
 from capillary_adobe.defs.checks import claim, result, rows_as_declared, share_result
-from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
@@ -38,6 +41,7 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=[RAW_EVENTS.name, CUSTOMERS],
         group_name="delivery",
         kinds={"deltalake", "duckdb"},
@@ -54,10 +58,10 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
     )
     def enriched_events(
         context: dg.AssetExecutionContext, config: MicroBatchConfig, lake: LakeResource, state: StateResource
-    ) -> dg.MaterializeResult:
-        with told_plainly():
+    ) -> Iterator[Any]:
+        def derive(day: str) -> DayShown:
             started = time.perf_counter()
-            part = config.slice(context.partition_key)
+            part = config.slice(day)
             tables = lake.open()
             database = state.open()
             elsewhere = _elsewhere(database)
@@ -66,7 +70,7 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
             written = _write(tables, database, part, elsewhere)
             seconds = time.perf_counter() - started
             gaps = _missing(tables, part)
-            return dg.MaterializeResult(
+            return DayShown(
                 metadata={
                     "missing": counts("what payloads did not tell, and look-ups not had", gaps),
                     "looked_up_in_line": asked.answered,
@@ -94,6 +98,8 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
                     ),
                 ],
             )
+
+        yield from by_day(context, config, state.open, derive)
 
     return enriched_events
 

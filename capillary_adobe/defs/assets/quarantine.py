@@ -5,13 +5,17 @@ write the rows in the same step that refuses a record, so that none is lost in b
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from capillary_adobe.adobe.replay import refused_by_cause
 from capillary_adobe.balance import UNREADABLE, grouped
+from capillary_adobe.defs.by_day import backfill_policy, by_day
 from capillary_adobe.defs.checks import claim, result
-from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.day_shown import DayShown
+from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
 from capillary_adobe.defs.shown import by_cause, counts, definition_metadata, preview
 from capillary_adobe.lake import Lake, Slice
@@ -31,6 +35,7 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=[RAW_EVENTS.name, XDM_EVENTS.name, INGESTION_STATUS.name],
         group_name="delivery",
         kinds={"deltalake"},
@@ -53,17 +58,17 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
             "goes again by the job `replay_cause`. Materializing this asset alone counts the day anew."
         ),
     )
-    def quarantine(context: dg.AssetExecutionContext, lake: LakeResource, state: StateResource) -> dg.MaterializeResult:
-        with told_plainly():
+    def quarantine(context: dg.AssetExecutionContext, lake: LakeResource, state: StateResource) -> Iterator[Any]:
+        def count(day: str) -> DayShown:
             tables = lake.open()
-            part = Slice(context.partition_key)
+            part = Slice(day)
             by_stage = grouped(tables, QUARANTINE, part, "stage")
             refused = refused_by_cause(state.open(), part.day)
             codes = {code: n for (code,), n in grouped(tables, QUARANTINE, part, "code").items()}
             named = grouped(tables, QUARANTINE, part, f"coalesce(event_name, '{UNREADABLE}')")
             meanings = RAW_REASONS | XDM_REASONS | AEP_REASONS
             undocumented = sorted(set(codes) - set(meanings))
-            return dg.MaterializeResult(
+            return DayShown(
                 metadata={
                     "lines": by_stage.get(("raw",), 0),
                     "entities": by_stage.get(("xdm",), 0),
@@ -85,6 +90,8 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                     )
                 ],
             )
+
+        yield from by_day(context, MicroBatchConfig(), state.open, count)
 
     return quarantine
 

@@ -4,19 +4,26 @@ Belongs here: the asset, its checks and their words. Does not belong here: the s
 """
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
+from typing import Any
 
 import dagster as dg
 
 from capillary_adobe.capillary.raw import RawCounts, RawStage
 from capillary_adobe.defs.assets.landing import LANDING
+from capillary_adobe.defs.by_day import backfill_policy, by_day, over_several_days
 from capillary_adobe.defs.checks import claim, result, rows_as_declared, share_result
-from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.day_shown import DayShown
+from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
+from capillary_adobe.defs.whole_days import note_whole_day
 from capillary_adobe.environment import adobe_settings
-from capillary_adobe.lake import Slice
+from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import LandingStore
 from capillary_adobe.landing.store import LANE_FOLDERS, lane_of
 from capillary_adobe.mapping_in_force import in_force
@@ -31,7 +38,7 @@ from capillary_adobe.settings import (
     load,
     load_all,
 )
-from capillary_adobe.state import LandedObjects, MicroBatches, ReadObject
+from capillary_adobe.state import LandedObjects, ReadObject, State
 from capillary_adobe.tables import RAW_EVENTS
 
 NAME = RAW_EVENTS.name
@@ -44,6 +51,7 @@ def build_raw_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=[LANDING],
         group_name="delivery",
         kinds={"deltalake", "python"},
@@ -63,59 +71,80 @@ def build_raw_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         landing: LandingResource,
         lake: LakeResource,
         state: StateResource,
-    ) -> dg.MaterializeResult:
-        with told_plainly():
-            started = time.perf_counter()
-            # Here and for the whole road, so that an operator mends them at one go and not stage by stage.
-            load_all(
-                StorageSettings,
-                CapillarySettings,
-                Thresholds,
-                MappingSettings,
-                IdentitySettings,
-                ProfileSettings,
-                ErasureSettings,
-                lambda: adobe_settings(state.open()),
-            )
-            part = config.slice(context.partition_key)
-            tables = lake.open()
-            thresholds = load(Thresholds)
-            store, database = landing.open(), state.open()
-            force = in_force(database, load(MappingSettings))
-            settings = load(CapillarySettings)
-            stage = RawStage(store, tables, database, settings, thresholds, set(force.rules), force.catalogue)
-            stage.insist_on_memory()
-            with database.day_lock(part.day):
-                taken = _taken(LandedObjects(database), store, config, part)
-                if part.batch_id is None:
-                    MicroBatches(database).open_day(part.day, len(taken))
-                found = stage.write(part, taken, context.log.info)
-            if not taken:
-                context.log.warning(
-                    "Nothing has landed on %s. If something should have, check LANDING_URL and its writer.", part.day
-                )
-            seconds = time.perf_counter() - started
-            return dg.MaterializeResult(
-                metadata={
-                    "landed_lines": found.lines,
-                    "objects": found.objects,
-                    "duplicates": found.duplicates,
-                    "quarantined": sum(found.quarantined.values()),
-                    "ignored": sum(found.ignored.values()),
-                    "without_event_id": found.without_event_id,
-                    "quarantined_by_code": counts("code", found.quarantined),
-                    "ignored_by_reason": counts("reason", found.ignored),
-                    "events_by_type": counts("event type", found.by_event_type),
-                    "preview": preview(tables, RAW_EVENTS, part, PREVIEW),
-                    **slice_metadata(tables, RAW_EVENTS, part, seconds, found.raw),
-                },
-                check_results=[
-                    rows_as_declared("rows_are_as_declared", tables, RAW_EVENTS, part),
-                    *_judged(found, thresholds),
-                ],
-            )
+    ) -> Iterator[Any]:
+        stage = cache(lambda: _stage(landing.open(), lake.open(), state.open()))
+
+        def read(day: str) -> DayShown:
+            HistoryNote(state.open, config).begin(day, context.run.run_id)
+            return _read(context, config, stage(), day)
+
+        yield from by_day(context, config, state.open, read)
 
     return raw_events
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a run reads with."""
+
+    store: LandingStore
+    tables: Lake
+    state: State
+    thresholds: Thresholds
+    stage: RawStage
+
+
+def _stage(store: LandingStore, tables: Lake, state: State) -> _Reading:
+    # Here and for the whole road, so that an operator mends them at one go and not stage by stage.
+    load_all(
+        StorageSettings,
+        CapillarySettings,
+        Thresholds,
+        MappingSettings,
+        IdentitySettings,
+        ProfileSettings,
+        ErasureSettings,
+        lambda: adobe_settings(state),
+    )
+    thresholds, settings = load(Thresholds), load(CapillarySettings)
+    force = in_force(state, load(MappingSettings))
+    stage = RawStage(store, tables, state, settings, thresholds, set(force.rules), force.catalogue)
+    stage.insist_on_memory()
+    return _Reading(store, tables, state, thresholds, stage)
+
+
+def _read(context: dg.AssetExecutionContext, config: MicroBatchConfig, reading: _Reading, day: str) -> DayShown:
+    started = time.perf_counter()
+    part, tables = config.slice(day), reading.tables
+    with reading.state.day_lock(day):
+        taken = _taken(LandedObjects(reading.state), reading.store, config, part)
+        if part.batch_id is None:
+            note_whole_day(reading.state, day, [one.lane for one in taken], in_chunk=over_several_days(context))
+        found = reading.stage.write(part, taken, context.log.info)
+    if not taken:
+        context.log.warning(
+            "Nothing has landed on %s. If something should have, check LANDING_URL and its writer.", day
+        )
+    seconds = time.perf_counter() - started
+    return DayShown(
+        metadata={
+            "landed_lines": found.lines,
+            "objects": found.objects,
+            "duplicates": found.duplicates,
+            "quarantined": sum(found.quarantined.values()),
+            "ignored": sum(found.ignored.values()),
+            "without_event_id": found.without_event_id,
+            "quarantined_by_code": counts("code", found.quarantined),
+            "ignored_by_reason": counts("reason", found.ignored),
+            "events_by_type": counts("event type", found.by_event_type),
+            "preview": preview(tables, RAW_EVENTS, part, PREVIEW),
+            **slice_metadata(tables, RAW_EVENTS, part, seconds, found.raw),
+        },
+        check_results=[
+            rows_as_declared("rows_are_as_declared", tables, RAW_EVENTS, part),
+            *_judged(found, reading.thresholds),
+        ],
+    )
 
 
 def _taken(ledger: LandedObjects, store: LandingStore, config: MicroBatchConfig, part: Slice) -> list[ReadObject]:

@@ -4,14 +4,18 @@ Belongs here: the asset, its checks and their words. Does not belong here: mappi
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import dagster as dg
 
 from capillary_adobe.capillary.raw import replaced_events
+from capillary_adobe.defs.by_day import backfill_policy, by_day
 from capillary_adobe.defs.checks import claim, result, share_result
+from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.draft_trial import drafts_shown, trial_claim, trial_of, trial_result
-from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.identity_guard import identity_claim, identity_result
 from capillary_adobe.defs.mapping_soundness import soundness_claim, soundness_result
 from capillary_adobe.defs.microbatch import MicroBatchConfig
@@ -41,6 +45,7 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=[ENRICHED_EVENTS.name],
         group_name="delivery",
         kinds={"deltalake", "python", "json"},
@@ -61,73 +66,97 @@ def build_xdm_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         lake: LakeResource,
         state: StateResource,
         adobe: AdobeResource,
-    ) -> dg.MaterializeResult:
-        with told_plainly():
-            started = time.perf_counter()
-            part = config.slice(context.partition_key)
-            tables, database, settings = lake.open(), state.open(), load(CapillarySettings)
-            tenant = tenant_settings(database)
-            force, thresholds = in_force(database, load(MappingSettings)), load(Thresholds)
-            judge = _judge(database, adobe, force, tenant)
-            stage = EntityStage(
-                force.rules, tenant, settings, force.catalogue, judge.schema, force.made_by, judge.identity_fields
-            )
-
-            def guard_for(rules: Rules) -> Guard:
-                return guard_in_force(database, adobe, rules, tenant.tenant_id)
-
-            trial = trial_of(force, tenant, settings, guard_for)
-            with database.day_lock(part.day):
-                found = _write(tables, part, stage, trial)
-                RuleEvidence(database).record(part.day, part.batch_id, trial.found)
-                seconds = time.perf_counter() - started
-                back = read_back(tables, part, stage)
-                again = make_again(tables, part, stage, settings)
-            return dg.MaterializeResult(
-                metadata={
-                    "entity_bytes": found.bytes,
-                    "over_advised_size": found.over_advised,
-                    "quarantined": sum(found.quarantined.values()),
-                    "quarantined_by_code": counts("code", found.quarantined),
-                    "quarantined_by_cause": by_cause(found.faults.by_cause, found.faults.not_listed),
-                    "entities_by_type": counts("eventType", found.by_event_type),
-                    "drafts": drafts_shown(trial),
-                    "unreadable_fields": counts("source field", found.unreadable),
-                    "preview": preview(tables, XDM_EVENTS, part, PREVIEW),
-                    **slice_metadata(tables, XDM_EVENTS, part, seconds, found.entities),
-                },
-                check_results=[
-                    result(
-                        "stored_entities_conform",
-                        passed=not back.faults and back.rows == found.entities,
-                        rows=back.rows,
-                        looked_at=back.looked_at,
-                        faults=counts("fault", back.faults),
-                        first_fault=back.first,
-                    ),
-                    result(
-                        "same_input_same_output",
-                        passed=again.differing == 0,
-                        made_again=again.made_again,
-                        differing=again.differing,
-                    ),
-                    share_result(
-                        "few_entities_quarantined",
-                        sum(found.quarantined.values()),
-                        found.entities + sum(found.quarantined.values()),
-                        thresholds.max_quarantined_share,
-                        at_least=thresholds.min_quarantined,
-                        by_code=counts("code", found.quarantined),
-                        by_cause=by_cause(found.faults.by_cause, found.faults.not_listed),
-                    ),
-                    identity_result(tables, database, XDM_EVENTS, part),
-                    guard_result(judge),
-                    trial_result(trial, force),
-                    soundness_result(force, tenant.tenant_id, judge, guard_for),
-                ],
-            )
+    ) -> Iterator[Any]:
+        mapping = cache(lambda: _mapping(lake.open(), state.open(), adobe))
+        yield from by_day(context, config, state.open, lambda day: _mapped(mapping(), config.slice(day)))
 
     return xdm_events
+
+
+@dataclass(frozen=True)
+class _Mapping:
+    """What a run maps with: the rules in force as it begins, and the schema that judges."""
+
+    tables: Lake
+    state: State
+    tenant: TenantSettings
+    settings: CapillarySettings
+    force: InForce
+    judge: Guard
+    stage: EntityStage
+    soundness: dg.AssetCheckResult
+    guard_for: Callable[[Rules], Guard]
+
+
+def _mapping(tables: Lake, state: State, adobe: AdobeResource) -> _Mapping:
+    settings, tenant = load(CapillarySettings), tenant_settings(state)
+    force = in_force(state, load(MappingSettings))
+    judge = _judge(state, adobe, force, tenant)
+    stage = EntityStage(
+        force.rules, tenant, settings, force.catalogue, judge.schema, force.made_by, judge.identity_fields
+    )
+
+    def guard_for(rules: Rules) -> Guard:
+        return guard_in_force(state, adobe, rules, tenant.tenant_id)
+
+    soundness = soundness_result(force, tenant.tenant_id, judge, guard_for)
+    return _Mapping(tables, state, tenant, settings, force, judge, stage, soundness, guard_for)
+
+
+def _mapped(mapping: _Mapping, part: Slice) -> DayShown:
+    """Write a day's entities, and what is shown of them."""
+    started = time.perf_counter()
+    tables, state, stage = mapping.tables, mapping.state, mapping.stage
+    trial = trial_of(mapping.force, mapping.tenant, mapping.settings, mapping.guard_for)
+    with state.day_lock(part.day):
+        found = _write(tables, part, stage, trial)
+        RuleEvidence(state).record(part.day, part.batch_id, trial.found)
+        seconds = time.perf_counter() - started
+        back = read_back(tables, part, stage)
+        again = make_again(tables, part, stage, mapping.settings)
+    return DayShown(
+        metadata={
+            "entity_bytes": found.bytes,
+            "over_advised_size": found.over_advised,
+            "quarantined": sum(found.quarantined.values()),
+            "quarantined_by_code": counts("code", found.quarantined),
+            "quarantined_by_cause": by_cause(found.faults.by_cause, found.faults.not_listed),
+            "entities_by_type": counts("eventType", found.by_event_type),
+            "drafts": drafts_shown(trial),
+            "unreadable_fields": counts("source field", found.unreadable),
+            "preview": preview(tables, XDM_EVENTS, part, PREVIEW),
+            **slice_metadata(tables, XDM_EVENTS, part, seconds, found.entities),
+        },
+        check_results=[
+            result(
+                "stored_entities_conform",
+                passed=not back.faults and back.rows == found.entities,
+                rows=back.rows,
+                looked_at=back.looked_at,
+                faults=counts("fault", back.faults),
+                first_fault=back.first,
+            ),
+            result(
+                "same_input_same_output",
+                passed=again.differing == 0,
+                made_again=again.made_again,
+                differing=again.differing,
+            ),
+            share_result(
+                "few_entities_quarantined",
+                sum(found.quarantined.values()),
+                found.entities + sum(found.quarantined.values()),
+                load(Thresholds).max_quarantined_share,
+                at_least=load(Thresholds).min_quarantined,
+                by_code=counts("code", found.quarantined),
+                by_cause=by_cause(found.faults.by_cause, found.faults.not_listed),
+            ),
+            identity_result(tables, state, XDM_EVENTS, part),
+            guard_result(mapping.judge),
+            trial_result(trial, mapping.force),
+            mapping.soundness,
+        ],
+    )
 
 
 def _judge(state: State, adobe: AdobeResource, force: InForce, tenant: TenantSettings) -> Guard:

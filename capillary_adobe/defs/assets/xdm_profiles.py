@@ -5,12 +5,16 @@ Belongs here: the asset, its checks and their words. Does not belong here: rende
 """
 
 import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import dagster as dg
 
 from capillary_adobe.adobe.messages import Envelope
+from capillary_adobe.defs.by_day import backfill_policy, by_day
 from capillary_adobe.defs.checks import claim, result, share_result
-from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.identity_guard import identity_claim, identity_result
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
@@ -40,6 +44,7 @@ def build_xdm_profiles(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
     @dg.asset(
         name=NAME,
         partitions_def=partitions,
+        backfill_policy=backfill_policy(),
         deps=["customers", "customer_lookups"],
         group_name="delivery",
         kinds={"deltalake", "python", "json"},
@@ -56,26 +61,25 @@ def build_xdm_profiles(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
     )
     def xdm_profiles(
         context: dg.AssetExecutionContext, config: MicroBatchConfig, lake: LakeResource, state: StateResource
-    ) -> dg.MaterializeResult:
-        with told_plainly():
+    ) -> Iterator[Any]:
+        stage = cache(lambda: _stage(state.open()))
+
+        def make(day: str) -> DayShown:
             started = time.perf_counter()
-            part = config.slice(context.partition_key)
+            part = config.slice(day)
             tables, database = lake.open(), state.open()
             if not wanted(database):
                 return _nothing(tables, database, part)
             identities, profiles = load(IdentitySettings), load(ProfileSettings)
-            stage = ProfileStage(
-                tenant_settings(database), load(CapillarySettings), identities, profiles, program_names(database)
-            )
-            making = ProfileMaking(tables, database, stage, identities.max_customers)
+            making = ProfileMaking(tables, database, stage(), identities.max_customers)
             found = ProfileCounts()
             with database.day_lock(part.day):
                 keys = making.keys(part)
                 making.make(part, keys, time.time_ns() // 1_000_000, round(profiles.spacing_seconds * 1000), found)
                 seconds = time.perf_counter() - started
-                back = read_back(tables, part, stage)
+                back = read_back(tables, part, stage())
                 covered = coverage(tables, database, part, keys)
-            return dg.MaterializeResult(
+            return DayShown(
                 metadata={
                     "made": found.made,
                     "kept": found.kept,
@@ -113,7 +117,19 @@ def build_xdm_profiles(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
                 ],
             )
 
+        yield from by_day(context, config, state.open, make)
+
     return xdm_profiles
+
+
+def _stage(state: State) -> ProfileStage:
+    return ProfileStage(
+        tenant_settings(state),
+        load(CapillarySettings),
+        load(IdentitySettings),
+        load(ProfileSettings),
+        program_names(state),
+    )
 
 
 def wanted(state: State) -> bool:
@@ -124,10 +140,10 @@ def wanted(state: State) -> bool:
         return False
 
 
-def _nothing(tables: Lake, state: State, part: Slice) -> dg.MaterializeResult:
+def _nothing(tables: Lake, state: State, part: Slice) -> DayShown:
     with state.day_lock(part.day):
         keep_settled(tables, state, part)
-    return dg.MaterializeResult(
+    return DayShown(
         metadata={
             "made": 0,
             "why": NOT_SET_UP,

@@ -1,0 +1,250 @@
+"""The button that backfills history, and a backfill through the UI's own door whose daemon is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+from dagster._core.execution.backfill import BulkActionStatus
+
+from capillary_adobe.defs.history_backfill import BACKFILL_JOB, BACKFILL_OP
+from capillary_adobe.defs.road import ROAD
+from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG
+from capillary_adobe.demo.processes import Program, stop
+from capillary_adobe.demo.ui import DagsterUi
+from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.state import MicroBatches, Receipts
+from capillary_adobe.state.history_days import HistoryDays
+from capillary_adobe_tests.defs.installation import Installation, failure_of, summary
+from capillary_adobe_tests.defs.test_by_day import land_history, standings
+
+DAYS = [f"2026-10-{day:02}" for day in range(1, 7)]
+REPOSITORY = Path(__file__).parents[2]
+REPOSITORY_NAME = "__repository__"
+
+
+def press(installation: Installation, **config: str) -> tuple[dg.ExecuteInProcessResult, str]:
+    """Launch the job; the run and what it told."""
+    result = installation.definitions.resolve_job_def(BACKFILL_JOB).execute_in_process(
+        instance=installation.instance,
+        run_config={
+            "ops": {BACKFILL_OP: {"config": config}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        raise_on_error=False,
+    )
+    for event in result.all_events:
+        if event.event_type_value == "STEP_OUTPUT":
+            return result, str(event.step_output_data.metadata["told"].value)
+    return result, failure_of(result)
+
+
+def launched(installation: Installation) -> list[tuple[str, list[str]]]:
+    """Title and days of every backfill, the oldest first."""
+    found: list[tuple[str, list[str]]] = []
+    graph = installation.definitions.resolve_asset_graph()
+    for one in sorted(installation.instance.get_backfills(), key=lambda one: one.backfill_timestamp):
+        subset = one.get_asset_backfill_data(graph).target_subset
+        days = {stage: sorted(subset.get_partitions_subset(dg.AssetKey(stage)).get_partition_keys()) for stage in ROAD}
+        assert all(each == days["raw_events"] for each in days.values())
+        found.append((one.title or "", days["raw_events"]))
+    return found
+
+
+def end_backfills(installation: Installation) -> None:
+    for one in installation.instance.get_backfills():
+        installation.instance.update_backfill(one.with_status(BulkActionStatus.CANCELED))
+
+
+def test_the_button_launches_what_is_not_through_and_failed_days_apart(installation: Installation) -> None:
+    _, told = press(installation)
+    assert told.startswith("Nothing is launched: every day")
+    land_history(installation, *DAYS[:4])
+    register = HistoryDays(installation.state)
+    register.begin(DAYS[0], "a-run")
+    register.finish(DAYS[0])
+    register.begin(DAYS[1], "a-run")
+    register.fail(DAYS[1], "the reason")
+    register.begin(DAYS[2], "a-run-that-died")
+    # Put there by hand, and read by nobody.
+    installation.land(f"history/{DAYS[4]}/own.jsonl", {"eventName": "x"})
+    result, told = press(installation)
+    assert result.success
+    assert [days for _, days in launched(installation)] == [[DAYS[2], DAYS[3], DAYS[4]], [DAYS[1]]]
+    assert "Launched 3 days" in told
+    assert standings(installation)[DAYS[2]] == "waiting"
+    tags = installation.instance.get_backfills()[0].tags
+    assert tags["dagster/max_retries"] == "2"
+    # While one is at work, pressing again does nothing.
+    _, told = press(installation)
+    assert told.startswith("Nothing is launched: the backfill")
+    assert len(launched(installation)) == 2
+    end_backfills(installation)
+    _, told = press(installation, first_day=DAYS[3])
+    assert launched(installation)[-1][1] == [DAYS[3], DAYS[4]]
+
+
+def test_days_that_no_backfill_may_take_are_told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    monkeypatch.setenv("HISTORY_START", DAYS[1])
+    land_history(installation, DAYS[0], DAYS[1], today)
+    _, told = press(installation)
+    assert launched(installation)[0][1] == [DAYS[1]]
+    assert f"{DAYS[0]} lies before HISTORY_START" in told
+    assert f"{today} is still filling" in told
+    result, told = press(installation, last_day="31.01.2025")
+    assert not result.success
+    assert told.startswith("last_day in the run's config is no day")
+
+
+@dataclass
+class Programs:
+    """Dagster's three programs on an installation."""
+
+    installation: Installation
+    environment: dict[str, str]
+    home: Path
+    running: dict[str, Program] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start one of them, in the place of a former one."""
+        log = self.home / f"{name}-{time.time_ns()}.log"
+        self.running[name] = Program(name, [sys.executable, "-m", *command], log, self.environment, self.home)
+
+    def start_daemon(self) -> None:
+        self.start("daemon", "dagster._daemon", "run", "-w", str(self.home / "workspace.yaml"))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['ui']}"
+
+    def ask(self, question: str, **variables: Any) -> dict[str, Any]:
+        """A question to the UI's own API."""
+        body = {"query": question, "variables": variables}
+        answer = requests.post(f"{self.url}/graphql", json=body, timeout=120).json()
+        assert not answer.get("errors"), answer
+        return answer["data"]
+
+    def wait(self, what: str, ready: Callable[[], bool], seconds: float = 240.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            for program in self.running.values():
+                assert program.ended() is None, program.last_lines(40)
+            logs = "\n".join(program.last_lines(8) for program in self.running.values())
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{logs}"
+            time.sleep(0.2)  # a pause between two looks at the condition
+
+
+@pytest.fixture
+def programs(installation: Installation) -> Iterator[Programs]:
+    """Code server, webserver and daemon, started as the README has it."""
+    home = installation.root / "home"
+    home.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "dagster.yaml", home)
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "LANDING_URL": str(installation.landing_root),
+        "LAKE_URL": installation.lake.url,
+        "STATE_URL": installation.state_url,
+        "HISTORY_START": "2026-01-01",
+        "HISTORY_DAYS_PER_RUN": "3",
+    }
+    found = Programs(installation, environment, home)
+    with ExitStack() as held:
+        for name in ("code", "ui"):
+            listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            found.ports[name] = listener.getsockname()[1]
+    workspace = (REPOSITORY / "workspace.yaml").read_text("utf-8").replace("4266", str(found.ports["code"]))
+    (home / "workspace.yaml").write_text(workspace, "utf-8")
+    address = ("-h", "127.0.0.1", "-p", str(found.ports["code"]))
+    definitions = ("-m", "capillary_adobe.definitions", "--location-name", "capillary_adobe")
+    try:
+        found.start("code-server", "dagster", "code-server", "start", *address, *definitions)
+        found.wait("code server", lambda: _listens(found.ports["code"]))
+        ui = DagsterUi(found.url)
+        served = ("-w", str(home / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(found.ports["ui"]))
+        found.start("webserver", "dagster_webserver", *served)
+        found.wait("webserver", ui.answers)
+        found.wait("code location", ui.location_loaded)
+        found.start_daemon()
+        yield found
+    finally:
+        assert stop(list(found.running.values())) == []
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+PRESS = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename } }"""
+CANCEL = """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }"""
+BACKFILLS = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status } } } }"
+
+
+def test_a_backfill_that_is_cancelled_resumed_and_loses_its_daemon_delivers_everything_once(
+    installation: Installation, emulator: RunningEmulator, programs: Programs
+) -> None:
+    land_history(installation, *DAYS)
+    selection = [{"path": [stage]} for stage in ROAD]
+    answer = programs.ask(LAUNCH, params={"assetSelection": selection, "partitionNames": DAYS})
+    first = answer["launchPartitionBackfill"]["backfillId"]
+    programs.wait("a day at work", lambda: "running" in standings(installation).values())
+    programs.ask(CANCEL, id=first)
+    programs.wait("the end of the cancelled backfill", lambda: _backfills(programs)[first] == "CANCELED")
+    assert set(standings(installation).values()) <= {"waiting", "done"}
+    assert standings(installation)[DAYS[5]] == "waiting"
+    # Nobody takes up what was cancelled; the button does.
+    assert MicroBatches(installation.state).open_days() == set()
+    button = {
+        "jobName": "history_backfill",
+        "repositoryLocationName": "capillary_adobe",
+        "repositoryName": REPOSITORY_NAME,
+    }
+    programs.ask(PRESS, params={"selector": button, "mode": "default", "runConfigData": {}})
+    programs.wait("a day at work again", lambda: "running" in standings(installation).values())
+    killed = programs.running.pop("daemon")
+    killed.signal(signal.SIGKILL)
+    programs.wait("the daemon's end", lambda: not killed.alive())
+    programs.start_daemon()
+    programs.wait("every day through", lambda: set(standings(installation).values()) == {"done"})
+    programs.wait("the backfill's end", lambda: "REQUESTED" not in _backfills(programs).values())
+    (second,) = set(_backfills(programs)) - {first}
+    assert _backfills(programs)[second] == "COMPLETED_SUCCESS"
+    runs = DagsterUi(programs.url).runs(tags=[{"key": "dagster/backfill", "value": second}])
+    spans = sorted((run.tags[FIRST_DAY_TAG], run.tags[LAST_DAY_TAG]) for run in runs)
+    # A run a chunk, over all stages.
+    assert spans[-1] == (DAYS[3], DAYS[5])
+    assert len(spans) <= 2
+    seen = summary(emulator.base_url)
+    assert (seen["distinct"], seen["duplicates"]) == (2 * len(DAYS), 0)
+    for day in DAYS:
+        balance = installation.balance(day)
+        assert balance.balanced
+        assert balance.delivery["accepted"] == 2
+        assert Receipts(installation.state).of_day(day).accepted_twice() == 0
+
+
+def _backfills(programs: Programs) -> dict[str, str]:
+    found = programs.ask(BACKFILLS)["partitionBackfillsOrError"]["results"]
+    return {one["id"]: one["status"] for one in found}
