@@ -20,6 +20,7 @@ from capillary_adobe.cli_delivery import deliver, replay
 from capillary_adobe.cli_doctor import doctor
 from capillary_adobe.cli_emulate_capillary import emulate_capillary
 from capillary_adobe.cli_erasure import erasure
+from capillary_adobe.cli_history import import_history
 from capillary_adobe.cli_mapping import mapping
 from capillary_adobe.cli_options import PORT, base_url, demand_folder, demand_port, export
 from capillary_adobe.cli_options import day as day_option
@@ -43,6 +44,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
     from capillary_adobe.capillary.api.client import CapillaryApiError
     from capillary_adobe.demo.surroundings import DemoError
     from capillary_adobe.erasure_orders import ErasureError
+    from capillary_adobe.history_importing import TOLD_PLAINLY as OF_HISTORY
     from capillary_adobe.lake import LakeError
     from capillary_adobe.landing import LandingError
     from capillary_adobe.landing.receiver.failure import ReceiverError
@@ -63,6 +65,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
         CapillaryApiError,
         ReconcileError,
         ErasureError,
+        *OF_HISTORY,
     )
 
 
@@ -91,6 +94,7 @@ main.add_command(replay)
 main.add_command(doctor)
 main.add_command(emulate_capillary)
 main.add_command(erasure)
+main.add_command(import_history)
 main.add_command(mapping)
 main.add_command(profiles)
 main.add_command(receive)
@@ -282,9 +286,15 @@ def feed(events_per_second: float, yesterday: int, capillary: str, story: Path) 
     callback=day_option,
     help="One landing day, UTC; without it every day that anything is known of.",
 )
+@click.option("--backfill", is_flag=True, help="How far the days of history are, how fast, and the expected end.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object for a day, a list for all days.")
-def status(day: date | None, *, as_json: bool) -> None:
+def status(day: date | None, *, backfill: bool, as_json: bool) -> None:
     """Balance the books: what landed against what became of it."""
+    if backfill:
+        if day is not None:
+            raise click.UsageError("--backfill is about all days of history; leave --day out.")
+        _backfill(as_json=as_json)
+        return
     from capillary_adobe import statement
     from capillary_adobe.settings import StorageSettings, load
 
@@ -303,6 +313,16 @@ def status(day: date | None, *, as_json: bool) -> None:
         raise click.ClickException(f"Nothing is known of {day}; {_looked_in(storage)}.")
     balance = accounts.balance(day.isoformat())
     click.echo(json.dumps(balance.as_dict(), indent=2) if as_json else statement.of_day(balance))
+
+
+def _backfill(*, as_json: bool) -> None:
+    from capillary_adobe import cli_backfill
+    from capillary_adobe.backfill_progress import progress
+    from capillary_adobe.settings import StorageSettings, load
+    from capillary_adobe.state import State
+
+    found = progress(State(load(StorageSettings).state_url))
+    click.echo(cli_backfill.as_json(found) if as_json else cli_backfill.told(found))
 
 
 def _accounts(storage: Any) -> Accounts:
@@ -342,6 +362,11 @@ def _what_to_try(around: Surroundings) -> str:
     commands = ["status", "setup --drift", f"deliver --day {today - timedelta(days=1)} --dry-run", "replay"]
     if around.feeds:
         commands = [f"reconcile --day {today}", "subscribe --plan", *commands]
+    history = (
+        "\n  Watch `history_files`: a month of exports is imported. Then press `history_backfill`; its days are delivered."
+        if around.feeds and around.past
+        else ""
+    )
     listed = "\n".join(f"    {shlex.quote(str(program))} {command}" for command in commands)
     addresses = "\n".join(f"{name + ':':<19}{place}" for name, place in places)
     return f"""
@@ -349,7 +374,7 @@ def _what_to_try(around: Surroundings) -> str:
 
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
-  Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.
+  Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.{history}
   In another terminal, in this folder: `. {shlex.quote(str(around.exports))}`, then any of
 {listed}
 Ctrl-C stops everything; what has landed and been delivered stays."""

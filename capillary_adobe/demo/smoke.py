@@ -41,7 +41,8 @@ def check(say: Say) -> None:
         say(f"{time.monotonic() - begun:6.1f} s  {words}")
 
     folder = Path(tempfile.mkdtemp(prefix="capillary-adobe-check-"))
-    around = Surroundings(folder, Ports.free())
+    # Without a past: days that wait for a backfill are at rest, and imports beside the feed would take twice the time.
+    around = Surroundings(folder, Ports.free(), past=False)
     stack = Stack(around, timed)
     try:
         with stack.interruptible(), stack:

@@ -19,6 +19,7 @@ from typing import Self
 
 import requests
 
+from capillary_adobe.demo.past import write_past
 from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.surroundings import HOST, LOCATION, DemoError, Surroundings
 from capillary_adobe.demo.ui import DagsterUi
@@ -68,6 +69,8 @@ class Stack:
         around.prepare()
         for remark in around.remarks():
             self._say(remark)
+        if around.feeds and around.past and write_past(around, datetime.now(UTC).date()):
+            self._say("Insights+ exports of the month before yesterday: made, to be imported by history_sensor.")
         since = time.time()
         # All of them at once: each takes seconds to import what it needs, and waits for nobody.
         self._run_the_outside()

@@ -20,6 +20,7 @@ import yaml
 from dotenv import dotenv_values
 
 import capillary_adobe
+from capillary_adobe.demo.broken import ORG_ID
 from capillary_adobe.emulators.capillary.organisation import Organisation
 from capillary_adobe.emulators.tenant import Tenant
 
@@ -32,6 +33,7 @@ _OUR_PREFIXES = (
     "ERASURE_",
     "HISTORY_",
     "IDENTITY_",
+    "INSIGHTS_",
     "LAKE_",
     "LANDING_",
     "MAPPING_",
@@ -40,12 +42,13 @@ _OUR_PREFIXES = (
     "STATE_",
 )
 _STORES = ("LANDING_URL", "LAKE_URL", "STATE_URL")
-# What keeps made-up events away as soon as it is the user's: a store they would end up in, a Capillary, an address they
-# would be posted to, and whatever says that the user's own events come to the receiver.
+# What keeps made-up events away as soon as it is the user's: a store they would end up in, a Capillary, its exports, an
+# address they would be posted to, and whatever says that the user's own events come to the receiver.
 _KEEPS_OUT = (
     *_STORES,
     "CAPILLARY_API_URL",
     "CAPILLARY_WEBHOOK_URL",
+    "INSIGHTS_URL",
     "RECEIVE_HOST",
     "RECEIVE_SECRET",
     "RECEIVE_PREVIOUS_SECRET",
@@ -86,12 +89,16 @@ class Ports:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything the programs have in common. `given` are the user's own settings, which come before the demo's."""
+    """Everything the programs have in common. `given` are the user's own settings, which come before the demo's.
+
+    With `past`, exports of the month before the feed lie ready to be imported, where the demo makes events up.
+    """
 
     folder: Path
     """Working folder; `.data` under it holds all that the demo writes."""
     ports: Ports = field(default_factory=Ports)
     given: Mapping[str, str] = field(default_factory=dict)
+    past: bool = True
 
     @property
     def data(self) -> Path:
@@ -178,6 +185,16 @@ class Surroundings:
         return self.data / "environment"
 
     @property
+    def insights(self) -> Path:
+        """Where the exports of the past arrive."""
+        return self.data / "insights"
+
+    @property
+    def insights_rules(self) -> Path:
+        """The rules file of these exports."""
+        return self.data / "insights.yaml"
+
+    @property
     def landing(self) -> Path:
         """Folder of the landing store."""
         return self.folder / self.settings["LANDING_URL"]
@@ -188,6 +205,7 @@ class Surroundings:
         return {
             **(self._of_aep if self.emulates else {}),
             **(self._of_capillary if self.feeds else {}),
+            **(self._of_insights if self.feeds and self.past else {}),
             **self._of_this_machine,
             **self.given,
             **({"RECEIVE_PORT": str(self.ports.receiver)} if self.receives else {}),
@@ -211,14 +229,25 @@ class Surroundings:
         }
 
     @property
+    def _of_insights(self) -> dict[str, str]:
+        return {
+            "INSIGHTS_URL": str(self.insights),
+            "INSIGHTS_ORG_ID": str(ORG_ID),
+            "INSIGHTS_RULES": str(self.insights_rules),
+            "INSIGHTS_WORK_FOLDER": str(self.data / "imports"),
+            # Eight small files, one after the other.
+            "INSIGHTS_POLL_SECONDS": "10",
+        }
+
+    @property
     def _of_this_machine(self) -> dict[str, str]:
         return {
             # Bodies that land aside, and a yesterday that lands late, show at once.
             "LANDING_SWEEP_SECONDS": "5",
             # The emulator decides within a second; AEP takes minutes.
             "ADOBE_VERDICT_SECONDS": "15",
-            # Years of empty partitions would look as if nothing worked.
-            "HISTORY_START": (datetime.now(UTC).date() - timedelta(days=6)).isoformat(),
+            # Years of empty partitions would look as if nothing worked. Exports reach back a month from the day they were made.
+            "HISTORY_START": (datetime.now(UTC).date() - timedelta(days=60 if self.past else 6)).isoformat(),
             "CAPILLARY_ORG_TIMEZONE": "Asia/Kolkata",
             "CAPILLARY_CURRENCY": "INR",
             "LANDING_URL": str(self.data / "landing"),
@@ -228,7 +257,7 @@ class Surroundings:
 
     def _is_yours(self, name: str) -> bool:
         """Whether the user has set it, and not to the demo's own value, as in a terminal that has read `exports`."""
-        own = {**self._of_aep, **self._of_capillary, **self._of_this_machine}
+        own = {**self._of_aep, **self._of_capillary, **self._of_insights, **self._of_this_machine}
         return name in self.given and self.given[name] != own.get(name)
 
     def environment(self) -> dict[str, str]:
