@@ -100,8 +100,8 @@ class _Asked:
         return body["data"]
 
 
-# Runs are children of the code server, which spawns them.
-_RUN = (b"spawn_main", b"execute_run")
+# The other programs of the stack; what is left are the code server's children, of which the runs are the large ones.
+_NO_RUN = (b"webserver", b"daemon", b"emulate", b"code-server")
 
 
 class _Peaks:
@@ -115,10 +115,8 @@ class _Peaks:
         """Look at the processes; always False, so that it can stand in a condition."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if (
-                    b"execute_run" in (process / "cmdline").read_bytes()
-                    and self._mark in (process / "environ").read_bytes()
-                ):
+                command, environ = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+                if self._mark in environ and not any(word in command for word in _NO_RUN):
                     found = re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())
                     self.megabytes = max(self.megabytes, int(found[1]) // 1024 if found else 0)
             except OSError:

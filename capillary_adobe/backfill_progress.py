@@ -120,13 +120,20 @@ def moment(moment_ms: int) -> str:
 
 
 def standings(state: State, known: Sequence[HistoryDay]) -> dict[str, str]:
-    """How each day stands; one of which all is in complete batches waits for AEP and for no run of ours."""
+    """How each day stands; one of which all that was read is in complete batches waits for AEP and for no run of ours."""
     register = SentBatches(state)
     complete, unfinished = set[str](), set[str]()
     for batch in register.open():
         (unfinished if batch.completed_ms is None else complete).update(register.days_of(batch))
     at_aep = complete - unfinished
-    return {one.day: "at_aep" if one.standing == "running" and one.day in at_aep else one.standing for one in known}
+    return {one.day: "at_aep" if one.day in at_aep and _is_sent(one) else one.standing for one in known}
+
+
+def _is_sent(one: HistoryDay) -> bool:
+    """Whether a run may have sent all that there is of a day."""
+    if one.standing == "waiting":
+        return one.done_ms is None and (one.begun_ms or 0) >= one.imported_ms
+    return one.standing == "running"
 
 
 def _rate(lately: Sequence[HistoryDay], now_ms: int) -> float | None:

@@ -6,6 +6,7 @@ Belongs here: finding gaps and overlaps, in figures. Does not belong here: cutti
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
@@ -96,7 +97,10 @@ def overlap_of_day(
         LakeError: a table cannot be read.
     """
     found: defaultdict[str, Overlap] = defaultdict(Overlap)
-    with closing(duckdb.connect(config={"memory_limit": _MEMORY, "threads": 2})) as database:
+    with (
+        tempfile.TemporaryDirectory(prefix="overlap-") as folder,
+        closing(duckdb.connect(config={"memory_limit": _MEMORY, "threads": 2, "temp_directory": folder})) as database,
+    ):
         tables = _Tables(database, lake, day)
         for name, lane, reason, events in tables.ignored():
             if lane == "history" and reason == LIVE_COVERS:

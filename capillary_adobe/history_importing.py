@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from capillary_adobe.capillary.catalogue import shipped_catalogue
 from capillary_adobe.capillary.insights.opened import ExportUnreadable
-from capillary_adobe.capillary.insights.places import FoundFile, Place, PlaceError
+from capillary_adobe.capillary.insights.places import FoundFile, Place, PlaceError, changed
 from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.capillary.insights.templates import TemplateUnknown
 from capillary_adobe.history_counts import NO_DAY, Counts, summed
@@ -180,8 +180,7 @@ def import_file(
     started = time.perf_counter()
     files = HistoryFiles(setup.state, setup.clock)
     with _folder(setup) as folder:
-        path = folder / "export"
-        version = place.fetch(found.name, path)
+        path, version = _fetched(place, found, folder)
         progress(f"{found.name}: {path.stat().st_size:,} bytes fetched, version {version[:12]}")
         with setup.state.day_lock(f"import-{version}"):
             known = files.find(version)
@@ -202,8 +201,7 @@ def look_into(place: Place, found: FoundFile, setup: ImportSetup, progress: Prog
         PlaceError, ExportUnreadable, TemplateUnknown, HistoryImportError: as `import_file` does.
     """
     with _folder(setup) as folder:
-        path = folder / "export"
-        version = place.fetch(found.name, path)
+        path, version = _fetched(place, found, folder)
         now_ms = int(setup.clock() * 1000)
         file = HistoryFile(version, found.name, str(place), found.size, found.changed_ms, begun_ms=now_ms)
         return file, _made(file, path, folder, setup, progress)
@@ -213,6 +211,15 @@ def without_watermark(event_types: set[str], setup: ImportSetup) -> list[str]:
     """Those of the event types that share no natural key with their webhook twin and have no watermark."""
     shared = {event.name for event in shipped_catalogue() if event.natural_key is not None} | setup.rules.shared_keys
     return sorted(name for name in event_types - shared if setup.rules.watermark(name) is None)
+
+
+def _fetched(place: Place, found: FoundFile, folder: Path) -> tuple[Path, str]:
+    """The file here, and its version; as long as it was when it was found, since a longer one is being written anew."""
+    path = folder / "export"
+    version = place.fetch(found.name, path)
+    if path.stat().st_size != found.size:
+        raise changed(found.name, place)
+    return path, version
 
 
 def _imported(

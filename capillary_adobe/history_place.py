@@ -67,9 +67,14 @@ def why_left(found: FoundFile, setup: ImportSetup) -> str | None:
     """Why a file is left alone for now: the rules say so, or it is still being written; None where it is not."""
     if setup.rules.ignores(found.name):
         return "ignored by the rules file"
-    if found.changed_ms / 1000 > setup.clock() - setup.insights.settle_seconds:
+    if changed_lately(found, setup.insights.settle_seconds, setup.clock()):
         return f"changed within the last {setup.insights.settle_seconds:g} seconds (INSIGHTS_SETTLE_SECONDS)"
     return None
+
+
+def changed_lately(found: FoundFile, settle_seconds: float, now: float) -> bool:
+    """Whether a file may still be being written; one from a place whose clock goes ahead does not wait for ever."""
+    return abs(now - found.changed_ms / 1000) < settle_seconds
 
 
 def _left(

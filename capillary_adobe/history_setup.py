@@ -24,7 +24,7 @@ from capillary_adobe.settings import (
     SettingsError,
     load,
 )
-from capillary_adobe.state import State
+from capillary_adobe.state import Customers, LandedObjects, State
 
 _NO_ORG = (
     "INSIGHTS_ORG_ID is missing. Set it in the environment or in .env: Capillary's number of the organisation; exports do not "
@@ -52,12 +52,14 @@ class ImportSetup:
         """The setup that environment, `.env` and the rules file tell.
 
         Raises:
-            SettingsError: a setting is missing or malformed.
+            SettingsError: a setting is missing or malformed, or webhooks tell of other organisations alone.
             RulesError: the rules file cannot be used.
+            StateError: the database cannot be read.
         """
         insights, capillary = load(InsightsSettings), load(CapillarySettings)
         if insights.org_id is None:
             raise SettingsError(_NO_ORG)
+        _demand_told_of(insights.org_id, state)
         rules = InsightsRules.read(insights.rules, capillary.zone)
         return cls(
             landing,
@@ -79,6 +81,20 @@ class ImportSetup:
     def day_of(self, moment_ms: int) -> str:
         """The day of a moment in the organisation's zone."""
         return datetime.fromtimestamp(moment_ms / 1000, self.context.zone).date().isoformat()
+
+
+def _demand_told_of(org_id: int, state: State) -> None:
+    """Refuse an organisation that is mistyped: each event would be another than its webhook, and be delivered twice."""
+    known = Customers(state).organisations()
+    # Without webhooks, imports alone have told of those that are known, and theirs may be the mistake.
+    if not known or org_id in known or not LandedObjects(state).days("live"):
+        return
+    others = ", ".join(map(str, known))
+    raise SettingsError(
+        f"INSIGHTS_ORG_ID={org_id} is no organisation that webhooks have told of; they tell of {others}. Under another "
+        "organisation each event of an export would be delivered once more. Set it to the number that webhooks give as orgId; "
+        "if it is right, import once the first webhook of that organisation has been worked on."
+    )
 
 
 def utc_day(moment_ms: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from capillary_adobe.backfill_progress import standings
 from capillary_adobe.state import LandedObjects, State
 from capillary_adobe.state.history_days import HistoryDays
 
@@ -20,7 +21,7 @@ def waiting_words(state: State, landed: Collection[str]) -> str:
     Raises:
         StateError: the database cannot be read.
     """
-    standing = {one.day: one.standing for one in HistoryDays(state).all()}
+    standing = standings(state, HistoryDays(state).all())
     unread = {day for day in landed if day not in standing}
     if unread:
         unread -= set(LandedObjects(state).days("history"))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capillary_adobe import history_coverage
 from capillary_adobe.history_coverage import (
     Coverage,
     Overlap,
@@ -103,6 +104,19 @@ def test_repeats_count_where_the_other_lane_told_first_on_whatever_day(day: Hist
     day.raw(bill, key_of("4"), ("h", 4))
     day.aside(bill, key_of("4"), ("h", 5), "duplicate", DAY)
     assert overlap(day) == {bill: Overlap(history_repeats_live=2, live_repeats_history=1)}
+
+
+def test_what_memory_cannot_hold_needs_no_room_where_the_program_was_started(
+    day: HistoryDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where DuckDB would make a folder of this name, if it were not told of another place.
+    (tmp_path / ".tmp").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(history_coverage, "_MEMORY", "6MB")
+    count = 60_000
+    for number in range(count):
+        day.aside(ISSUED, key_of(str(number)), ("l", number), "ignored", "history_covers", lane="live")
+    assert overlap(day) == {ISSUED: Overlap(live_ignored=count)}
 
 
 def test_events_of_both_sources_on_one_side_are_found(day: HistoryDay) -> None:

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from capillary_adobe import history_lines, history_reading
 from capillary_adobe.capillary.insights.model import Context
-from capillary_adobe.capillary.insights.places import open_place
+from capillary_adobe.capillary.insights.places import PlaceUnavailable, open_place
 from capillary_adobe.capillary.insights.templates import TemplateUnknown
 from capillary_adobe.history_importing import HistoryImportError, Imported, look_into
 from capillary_adobe.history_place import NotImported, import_place
+from capillary_adobe.landing.local_store import LocalLandingStore
+from capillary_adobe.landing.store import LandingError
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import Customers, HistoryDays
 from capillary_adobe_tests.history_imports import BILLS, MEMBERS, NOW, ORG, TIERS, Importer, bill, csv, tier, zipped
@@ -261,6 +263,39 @@ def test_an_import_again_that_finds_its_own_objects_only_adds(importer: Importer
     importer.start = date(2026, 1, 1)
     assert importer.import_("bills.csv", content, again=True).events == 2
     assert before.items() < importer.landed().items()
+
+
+def test_an_import_again_that_stops_half_way_is_not_done(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    importer.start = date(2026, 9, 1)
+    content = csv(BILLS, bill(1, "2026-08-31"), bill(2, "2026-09-01"))
+    importer.import_("bills.csv", content)
+    importer.start = date(2026, 1, 1)
+
+    def stop(*_: object) -> None:
+        raise LandingError("The landing store cannot be written.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalLandingStore, "write", stop)
+        with pytest.raises(LandingError):
+            importer.import_("bills.csv", content, again=True)
+    repeated = importer.import_("bills.csv", content)
+    assert not repeated.already
+    assert len(importer.landed()) == 2
+
+
+def test_a_file_that_has_grown_since_it_was_found_waits(importer: Importer) -> None:
+    found = importer.put("bills.csv", csv(BILLS, bill(1)))
+    importer.put("bills.csv", csv(BILLS, bill(1), bill(2)))
+    with pytest.raises(PlaceUnavailable, match=r"bills\.csv .* is still being written"):
+        importer.take(found)
+    assert importer.files.all() == []
+
+
+def test_a_file_that_is_named_is_taken_though_its_clock_goes_ahead(importer: Importer) -> None:
+    importer.put("bills.csv", csv(BILLS, bill(1)), changed=NOW + 3600)
+    setup = importer.setup
+    (told,) = import_place(open_place(str(importer.arrived), setup.insights), setup, importer.said.append)
+    assert isinstance(told, Imported)
 
 
 def test_a_place_goes_on_after_a_file_that_fails(importer: Importer) -> None:

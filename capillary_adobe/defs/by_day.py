@@ -21,6 +21,7 @@ import dagster as dg
 # partitions end well for some of them; without it Dagster would call those that failed materialized as well.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as TOLD_BY_DAY
 
+from capillary_adobe.defs import road
 from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.failed_days import FailedDays
 from capillary_adobe.defs.failures import told_plainly
@@ -30,6 +31,7 @@ from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.runs import FIRST_DAY_TAG
 from capillary_adobe.settings import HistorySettings, load
 from capillary_adobe.state import State
+from capillary_adobe.tables import INGESTION_STATUS
 
 DayWork = Callable[[str], DayShown]
 Before = Callable[[Sequence[str]], None]
@@ -66,7 +68,7 @@ def by_day(
         if over_several_days(context):
             yield from _several(context, config, note, _Stage(work, before, try_all))
         else:
-            yield _one(context.partition_key, note, _Stage(work, before, try_all))
+            yield _one(context, note, _Stage(work, before, try_all))
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,10 @@ class _Stage:
     try_all: bool
 
 
-def _one(day: str, note: HistoryNote, stage: _Stage) -> dg.MaterializeResult:
+def _one(context: dg.AssetExecutionContext, note: HistoryNote, stage: _Stage) -> dg.MaterializeResult:
+    day = context.partition_key
     with note.of_failure(day), told_plainly():
+        _go_on(context, note, [day])
         stage.before([day])
         shown = stage.work(day)
     return dg.MaterializeResult(metadata=shown.metadata, check_results=shown.check_results)
@@ -107,7 +111,7 @@ def _several(
         else:
             to_do.append(day)
     try:
-        _each(context, failed, to_do, stage)
+        _each(context, note, failed, to_do, stage)
     finally:
         failed.keep()
     failed.raise_if_last(days)
@@ -117,9 +121,19 @@ def _several(
     yield dg.MaterializeResult(metadata={TOLD_BY_DAY: True})
 
 
-def _each(context: dg.AssetExecutionContext, failed: FailedDays, days: list[str], stage: _Stage) -> None:
+def _go_on(context: dg.AssetExecutionContext, note: HistoryNote, days: Sequence[str]) -> None:
+    """Note that the run has the days in hand, until it has sent them."""
+    if INGESTION_STATUS.name not in road.before(context.asset_key.to_user_string()):
+        for day in days:
+            note.go_on(day, context.run.run_id)
+
+
+def _each(
+    context: dg.AssetExecutionContext, note: HistoryNote, failed: FailedDays, days: list[str], stage: _Stage
+) -> None:
     prepared = False
     with failed.noting(days), told_plainly():
+        _go_on(context, note, days)
         stage.before(days)
         prepared = True
     if not prepared:

@@ -43,6 +43,11 @@ class DeliveryConfig(MicroBatchConfig):
         return lane_of(self.up_to_key) if self.batch_id and self.up_to_key else "history"
 
     @property
+    def speaks_for_history(self) -> bool:
+        """As for every stage; a run that sends nothing, or one cause alone, leaves the day as it stands."""
+        return super().speaks_for_history and not self.dry_run and not self.reopen_cause
+
+    @property
     def chosen_route(self) -> ChosenRoute:
         """The route as delivery takes it."""
         return self.route.value

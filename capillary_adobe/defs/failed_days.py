@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import NoneType
 from typing import Final
 
 import dagster as dg
@@ -107,9 +108,10 @@ class FailedDays:
     def _fail(self, days: Sequence[str], cause: str, kind: object, *, transient: bool) -> None:
         for day in days:
             self._note_one(day, cause, transient=transient)
-        # An outage in the same words or of the same kind: each further day would cost the whole patience once more.
-        alike = kind if transient else cause
-        self.hopeless = alike == self._last
+        # An outage in the same words or of the same kind: each further day would cost the whole patience once more. What
+        # has no error as its cause is a check, which speaks of the rows of its day.
+        alike = None if kind is NoneType else kind if transient else cause
+        self.hopeless = alike is not None and alike == self._last
         self._last = alike
 
     def _note_one(self, day: str, cause: str, *, transient: bool) -> None:

@@ -15,7 +15,7 @@ from capillary_adobe.capillary.api.client import CapillaryApiError, TransientCap
 from capillary_adobe.capillary.insights.places import PlaceError, PlaceUnavailable
 from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.capillary.insights.templates import TemplateUnknown
-from capillary_adobe.capillary.insights.unreadable import ExportUnreadable
+from capillary_adobe.capillary.insights.unreadable import ExportInterrupted, ExportUnreadable
 from capillary_adobe.history_importing import HistoryImportError, ImportHindered
 from capillary_adobe.lake import LakeError, LakeUnavailable
 from capillary_adobe.landing import LandingError, LandingUnavailable
@@ -46,6 +46,7 @@ _TRANSIENT = (
     TransientCapillaryApiError,
     PlaceUnavailable,
     ImportHindered,
+    ExportInterrupted,
 )
 
 

@@ -22,9 +22,9 @@ from pydantic import Field
 
 from capillary_adobe.backfill_progress import standings
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.history_note import let_go_of_the_dead
 from capillary_adobe.defs.resources import LandingResource, StateResource, default_resources
 from capillary_adobe.defs.road import ROAD
-from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.landing import LandingStore
 from capillary_adobe.settings import HistorySettings, load
 from capillary_adobe.state import LandedObjects, State
@@ -98,7 +98,7 @@ def _launch(
     if at_work:
         _tell(context, f"Nothing is launched: the backfill {at_work} is at work. {_where(at_work)}", {})
         return
-    _let_go(context.instance, state)
+    let_go_of_the_dead(context.instance, state)
     left = days_left(state, store, datetime.now(UTC).date())
     # Those that have failed come last and by themselves: what fails again costs the others no time.
     groups = {"days that wait": left.waiting, "days that failed before": left.failed}
@@ -126,13 +126,6 @@ def _at_work(instance: dg.DagsterInstance) -> str | None:
     found = instance.get_backfills(filters=BulkActionsFilter(statuses=_AT_WORK))
     road = {dg.AssetKey(stage) for stage in ROAD}
     return next((one.backfill_id for one in found if road & set(one.asset_selection or ())), None)
-
-
-def _let_go(instance: dg.DagsterInstance, state: State) -> None:
-    """Have the days wait again whose runs have died without a word."""
-    run_ids = {one.run_id for one in HistoryDays(state).all() if one.standing == "running" and one.run_id}
-    active = {run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE))}
-    HistoryDays(state).let_go(sorted(run_ids - active))
 
 
 def _add(instance: dg.DagsterInstance, road: Sequence[dg.AssetsDefinition], title: str, days: Sequence[str]) -> str:

@@ -123,8 +123,9 @@ def history_claims(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpe
             _DAY_NAME,
             landed,
             "The lines of exports that runs have read of this day are those that imports wrote there, version by version. A "
-            "warning means that more was imported since, or an import has not ended: materialize the day again, once it has. An error means that objects under "
-            "`history/` were changed or removed: import the file again, then materialize the day.",
+            "warning means that more was imported since, or that an import has not ended: materialize the day again, once it "
+            "has. An error means that objects under `history/` were changed or removed: import the file again, then "
+            "materialize the day.",
             partitions,
         ),
         claim(

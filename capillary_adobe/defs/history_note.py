@@ -11,22 +11,32 @@ from contextlib import contextmanager, suppress
 import dagster as dg
 
 from capillary_adobe.defs.microbatch import MicroBatchConfig
-from capillary_adobe.landing.store import lane_of
+from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.state import State, StateError
 from capillary_adobe.state.history_days import HistoryDay, HistoryDays
 
 
 class HistoryNote:
-    """Writes into the register of days of history; a live micro-batch says nothing of its day's history."""
+    """Writes into the register of days of history, for a run that works on them."""
 
     def __init__(self, state: Callable[[], State], config: MicroBatchConfig) -> None:
         self._state = state
-        self._speaks = not config.batch_id or (bool(config.up_to_key) and lane_of(config.up_to_key) == "history")
+        self._speaks = config.speaks_for_history
 
     def begin(self, day: str, run_id: str) -> None:
         """A run works on the day from its first stage on."""
         if self._speaks:
             HistoryDays(self._state()).begin(day, run_id)
+
+    def go_on(self, day: str, run_id: str) -> None:
+        """A run goes on with a day that another run has begun; what that one failed on is being tried again."""
+        if self._speaks:
+            HistoryDays(self._state()).go_on(day, run_id)
+
+    def leave(self, day: str, run_id: str) -> None:
+        """A run has sent what it could of the day; whether the day is through may be for AEP to say."""
+        if self._speaks:
+            HistoryDays(self._state()).leave(day, run_id)
 
     def finish(self, day: str) -> None:
         """Nothing of the day is left for a run to do."""
@@ -67,6 +77,14 @@ class HistoryNote:
                 with suppress(StateError):
                     HistoryDays(self._state()).let_go([run_id])
             raise
+
+
+def let_go_of_the_dead(instance: dg.DagsterInstance, state: State) -> None:
+    """Have the days wait again whose runs are over without a word."""
+    run_ids = {one.run_id for one in HistoryDays(state).all() if one.standing == "running" and one.run_id}
+    if run_ids:
+        active = {run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE))}
+        HistoryDays(state).let_go(sorted(run_ids - active))
 
 
 def unexpected(error: Exception) -> str:

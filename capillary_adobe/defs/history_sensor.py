@@ -21,6 +21,7 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
 from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.history_conditions import conditions
+from capillary_adobe.history_place import changed_lately
 from capillary_adobe.settings import InsightsSettings, load
 from capillary_adobe.state.history_files import HistoryFiles
 
@@ -87,10 +88,9 @@ class _Seen:
 def _look(settings: InsightsSettings, deadline: float) -> _Seen:
     place, rules = open_place(settings.url or "", settings), InsightsRules.read(settings.rules)
     seen = _Seen(str(place))
-    now_ms, settle_ms = time.time() * 1000, settings.settle_seconds * 1000
+    now = time.time()
     for found in place.files():
-        # A clock that goes ahead there makes a file wait as well, but not for ever.
-        if False:
+        if changed_lately(found, settings.settle_seconds, now):
             seen.being_written += 1
         elif rules.ignores(found.name):
             seen.ignored += 1

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from capillary_adobe.backfill_progress import expected_end, progress
 from capillary_adobe.balance import Balance
+from capillary_adobe.landing import LandingStore
 from capillary_adobe.state import HistoryDays, LandedObjects, Outcome, State
 from capillary_adobe.state.awaited import Awaited
 
 
-def come_through(state: State, day: str, account: Balance) -> bool:
-    """Whether every entity of a day has its outcome at AEP, or waits for an operator.
+def come_through(state: State, store: LandingStore, day: str, account: Balance) -> bool:
+    """Whether all of a day's history has been read, and every entity has its outcome at AEP or waits for an operator.
 
     What lies in a batch that AEP has not judged is pending, and what waits for a look-up is to be sent later.
     """
+    known = LandedObjects(state).known_keys(day, "history")
     open_ = account.delivery[Outcome.PENDING] + account.delivery[Outcome.FAILED] - sum(account.held.values())
     return (
         account.balanced
         and open_ <= 0
         and not LandedObjects(state).half_read(day)
         and Awaited(state).until(day, None) is None
+        and all(one.key in known for one in store.list("history", day))
     )
 
 

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from capillary_adobe.lake import Slice
+from capillary_adobe.landing.store import lane_of
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import WHOLE_DAY
 
@@ -25,6 +26,11 @@ class MicroBatchConfig(dg.Config):
     batch_id: str = Field(default="", description="Id of the micro-batch; empty for the whole day.")
     after_key: str = Field(default="", description="Landing key above which the micro-batch begins.")
     up_to_key: str = Field(default="", description="Landing key with which it ends.")
+
+    @property
+    def speaks_for_history(self) -> bool:
+        """Whether the run works on the history of its day; a live micro-batch does not."""
+        return not self.batch_id or (bool(self.up_to_key) and lane_of(self.up_to_key) == "history")
 
     def slice(self, day: str) -> Slice:
         """The rows the run writes.

@@ -13,6 +13,7 @@ from capillary_adobe.defs.assets.customers import NAME as CUSTOMERS
 from capillary_adobe.defs.assets.landing import LANDING
 from capillary_adobe.defs.customer_sensor import REFRESH_JOB
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.history_note import let_go_of_the_dead
 from capillary_adobe.defs.microbatch import BATCH_TAG, LANE_TAG, MicroBatchConfig
 from capillary_adobe.defs.resources import LandingResource, StateResource
 from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS, at_work_on
@@ -71,6 +72,7 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     days = {lane: store.days(lane) for lane in LANE_FOLDERS}
     left: dict[Lane, str] = {}
     if history.launch == "backfill":
+        let_go_of_the_dead(context.instance, database)
         left["history"] = waiting_words(database, days["history"])
     batcher = MicroBatcher(store, LandedObjects(database), register, load(LandingSettings), first_day, left)
     cursor = Cursor.parse(context.cursor)

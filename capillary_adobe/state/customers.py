@@ -126,6 +126,18 @@ class Customers:
             found |= {CustomerKey(org_id, row[0]): CustomerKey(org_id, row[1]) for row in rows}
         return found
 
+    def organisations(self) -> list[int]:
+        """The organisations whose customers are known, in order."""
+        c = customers.c
+        found: list[int] = []
+        with self._state.read() as connection:
+            # From one to the next by the key: all customers are many more.
+            query = sa.select(sa.func.min(c.org_id))
+            while (org_id := connection.execute(query).scalar_one()) is not None:
+                found.append(org_id)
+                query = sa.select(sa.func.min(c.org_id)).where(c.org_id > org_id)
+        return found
+
     def deleted(self, keys: Iterable[CustomerKey]) -> set[CustomerKey]:
         """Those of the customers who were deleted: nothing may be kept of them any more."""
         return {key for key, _ in self._rows(keys, customers.c.deleted, customers.c.deleted)}

@@ -24,6 +24,7 @@ history_days = sa.Table(
     sa.Column("imported_ms", sa.BigInteger, nullable=False),
     sa.Column("events", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("begun_ms", sa.BigInteger),
+    # The run that is at work on it.
     sa.Column("run_id", sa.Text),
     sa.Column("done_ms", sa.BigInteger),
     sa.Column("failed_ms", sa.BigInteger),
@@ -49,12 +50,16 @@ class HistoryDay:
 
     @property
     def standing(self) -> str:
-        """`waiting`, `running`, `done` or `failed`; what was imported since a run began makes a done day wait again."""
+        """`waiting`, `running`, `done` or `failed`; what was imported since a run began makes a done day wait again.
+
+        A day that its run has left, and that is not done, waits: for AEP's verdict, or for another run.
+        """
         if self.done_ms is not None and (self.begun_ms or 0) >= self.imported_ms:
             return "done"
         if self.failed_ms is not None and self.failed_ms >= (self.begun_ms or 0):
             return "failed"
-        return "running" if self.begun_ms is not None and self.done_ms is None else "waiting"
+        at_work = self.begun_ms is not None and self.done_ms is None and self.run_id is not None
+        return "running" if at_work else "waiting"
 
 
 class HistoryDays:
@@ -76,6 +81,21 @@ class HistoryDays:
         t = history_days.c
         self._change(day, begun_ms=self._now_ms(), run_id=run_id, done_ms=None, attempts=t.attempts + 1)
 
+    def go_on(self, day: str, run_id: str) -> None:
+        """Note that a run goes on with a day that another has begun, and has left, failed on or died with."""
+        t = history_days.c
+        others = sa.and_(t.day == day, t.begun_ms.is_not(None), t.done_ms.is_(None), t.run_id.is_distinct_from(run_id))
+        with self._state.begin() as connection:
+            going = sa.update(history_days).where(others)
+            connection.execute(going.values(run_id=run_id, failed_ms=None, cause=None))
+
+    def leave(self, day: str, run_id: str) -> None:
+        """Note that a run has done what it can for a day."""
+        t = history_days.c
+        with self._state.begin() as connection:
+            mine = sa.update(history_days).where(t.day == day, t.run_id == run_id)
+            connection.execute(mine.values(run_id=None))
+
     def finish(self, day: str) -> None:
         """Note that every entity of a day has its outcome."""
         self._change(day, done_ms=self._now_ms(), failed_ms=None, cause=None)
@@ -90,7 +110,7 @@ class HistoryDays:
         for some in in_parts(run_ids, 500):
             mine = sa.and_(t.run_id.in_(some), t.done_ms.is_(None), t.failed_ms.is_(None) | (t.failed_ms < t.begun_ms))
             with self._state.begin() as connection:
-                connection.execute(sa.update(history_days).where(mine).values(begun_ms=None))
+                connection.execute(sa.update(history_days).where(mine).values(run_id=None))
 
     def find(self, day: str) -> HistoryDay | None:
         """A day, if it holds history."""

@@ -124,10 +124,10 @@ class HistoryFiles:
             return _file(connection.execute(_by_version(file.version)).mappings().one())
 
     def land(self, version: str, landing: str) -> None:
-        """Note which objects are about to land, by their digest."""
+        """Note which objects are about to land, by their digest; until they have, the file is not imported."""
         with self._state.begin() as connection:
             connection.execute(
-                sa.update(history_files).where(history_files.c.version == version).values(landing=landing)
+                sa.update(history_files).where(history_files.c.version == version).values(landing=landing, done_ms=None)
             )
 
     def finish(self, version: str, rows: int, days: Iterable[FileDay]) -> None:

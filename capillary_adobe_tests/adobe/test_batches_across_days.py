@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,83 +16,23 @@ import requests
 
 from capillary_adobe.adobe import Delivery, DeliveryCounts, PermanentDeliveryError, TransientDeliveryError, Work
 from capillary_adobe.adobe.batch_judging import lock_of
-from capillary_adobe.adobe.batch_lane import BatchLane
 from capillary_adobe.adobe.delivery import routes_of
-from capillary_adobe.adobe.platform import Platform as Client
-from capillary_adobe.adobe.status import COLUMNS, outcomes
-from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
-from capillary_adobe.settings import AdobeSettings
-from capillary_adobe.state import DaysToSettle, Receipts, SentBatches, State
-from capillary_adobe_tests.adobe.arrivals import lines_from, taken_so_far
+from capillary_adobe.state import DaysToSettle, Receipts, State
+from capillary_adobe_tests.adobe.arrivals import lines_from
 from capillary_adobe_tests.adobe.delivering_days import Days, days_from, deliver_days, work_of
-from capillary_adobe_tests.adobe.sending import settings_for
+from capillary_adobe_tests.adobe.road_of_days import EACH, NUMBERS, Road
 from capillary_adobe_tests.emulators.client import Client as EmulatorClient
 from capillary_adobe_tests.emulators.platform_client import Platform, eventually
 
 IMPORT = "/data/foundation/import/batches"
-EXPORT = "/data/foundation/export"
 NEVER = 60
-EACH = 30
-
-_numbers = itertools.count(5_000_000, step=100_000)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEmulator]:
     with RunningEmulator(tmp_path_factory.mktemp("aep"), behaviour=Behaviour(batch_seconds=0.05)) as emulator:
         yield emulator
-
-
-class Road:
-    """A state database of its own before an emulator that is shared, and what has arrived there since."""
-
-    def __init__(self, emulator: RunningEmulator, state: State) -> None:
-        self.emulator = emulator
-        self.state = state
-        self.register = SentBatches(state)
-        self.settings = settings_for(
-            emulator.environment, batch_file_bytes=20_000, batch_wait_seconds=20, retry_budget_seconds=3
-        )
-        self.before = taken_so_far(emulator.base_url)
-
-    def days(self, number: int, each: int = EACH) -> Days:
-        """New days."""
-        return days_from(next(_numbers), each, number)
-
-    def impatient(self, **more: Any) -> AdobeSettings:
-        """Settings under which a call that fails is given up at once."""
-        return self.settings.model_copy(update={"retry_budget_seconds": 0.1, **more})
-
-    def deliver(self, days: Days, **more: Any) -> None:
-        """A run over all the days, which goes well."""
-        settings = self.settings.model_copy(update=more)
-        assert deliver_days(settings, self.state, days) == {}
-
-    def tally(self, days: Days) -> dict[str, dict[str, int]]:
-        """How many entities of each day have which outcome."""
-        return {day: dict(Counter(row["status"] for row in self.rows(days, day))) for day in days}
-
-    def rows(self, days: Days, day: str) -> list[dict[str, Any]]:
-        """The rows that `ingestion_status` gets for a day."""
-        return [row for found in outcomes(self.state, day, [days[day].select(COLUMNS)]) for row in found.to_pylist()]
-
-    def assert_arrived_once(self, days: Days) -> None:
-        """Every entity of the days is at AEP, and once."""
-        wanted = sorted(id_ for batch in days.values() for id_ in batch.column("id").to_pylist())
-        assert sorted(line["entity"]["_id"] for line in lines_from(self.emulator.base_url, self.before)) == wanted
-        assert self.tally(days) == {day: {"accepted": batch.num_rows} for day, batch in days.items()}
-        assert self.register.open() == []
-
-    @property
-    def begun(self) -> int:
-        """Batches of ours."""
-        return self.register.created_since(0)
-
-    def lane(self, **more: Any) -> BatchLane:
-        """The batch lane, as whoever reads verdicts has it."""
-        settings = self.settings.model_copy(update=more)
-        return BatchLane(settings, self.state, Client(settings, AccessToken(settings)))
 
 
 @pytest.fixture
@@ -393,7 +331,7 @@ KILLS = [
 @pytest.mark.parametrize(("stage", "next_days"), KILLS, ids=str)
 def test_killed_at_any_day_the_batch_is_taken_up(road: Road, tmp_path: Path, stage: str, next_days: list[int]) -> None:
     fault, files = KILLED_AT[stage]
-    start = next(_numbers)
+    start = next(NUMBERS)
     days = days_from(start, EACH, 4)
     road.emulator.faults.add(**fault)
     kill_when(road, tmp_path, start, len(days), files)

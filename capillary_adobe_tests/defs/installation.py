@@ -101,15 +101,22 @@ class Installation:
         )
 
     def run_days(
-        self, first: str, last: str, *, tags: dict[str, str] | None = None, config: dict[str, Any] | None = None
+        self,
+        first: str,
+        last: str,
+        *,
+        tags: dict[str, str] | None = None,
+        config: dict[str, Any] | None = None,
+        begin: str | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Run the road over several days at once, as a run of a backfill does; the run may fail."""
+        """Run the road, or stage `begin` alone, over several days at once, as a run of a backfill does; it may fail."""
         chunk = {FIRST_DAY_TAG: first, LAST_DAY_TAG: last}
         quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
         return self.definitions.resolve_job_def(JOB).execute_in_process(
             instance=self.instance,
             run_config=dg.RunConfig(ops=config or {}, loggers=quiet),
             tags={**chunk, **(tags or {})},
+            asset_selection=[dg.AssetKey(begin)] if begin else None,
             raise_on_error=False,
         )
 

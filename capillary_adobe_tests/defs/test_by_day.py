@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
 from dagster._core.event_api import PartitionKeyFilter
@@ -17,11 +18,13 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from capillary_adobe.defs.failed_days import FAILED_TAG, RETRY_TAG
 from capillary_adobe.defs.finished_days import FINISHED_BY
 from capillary_adobe.defs.road import ROAD
+from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG, at_work_on
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.lake import Slice
 from capillary_adobe.state import MicroBatches
 from capillary_adobe.state.history_days import HistoryDays
-from capillary_adobe.tables import INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
+from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.test_road import sale
 
@@ -148,6 +151,21 @@ def test_days_that_fail_alike_end_a_stage(installation: Installation, monkeypatc
     assert started == ["raw_events"]
 
 
+def test_checks_that_block_some_days_hold_up_no_other(installation: Installation) -> None:
+    land_history(installation, *DAYS)
+    for day in DAYS:
+        installation.run(day, until="enriched_events")
+    for day in DAYS[:2]:
+        rows = installation.rows(ENRICHED_EVENTS, day)
+        twice = [pa.RecordBatch.from_pylist([*rows, *rows], schema=ENRICHED_EVENTS.schema)]
+        installation.lake.replace(ENRICHED_EVENTS, Slice(day), twice)
+    result = installation.run_days(DAYS[0], DAYS[-1], begin=XDM_EVENTS.name)
+    assert "stored_entities_conform failed, which blocks delivery" in failure_of(result)
+    failed = {one.day for one in HistoryDays(installation.state).all() if one.standing == "failed"}
+    assert failed == set(DAYS[:2])
+    assert DAYS[2] in materializations(installation, XDM_EVENTS.name)
+
+
 def test_an_outage_is_tried_again_and_repeats_no_finished_work(
     installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +228,7 @@ def test_a_resumed_run_leaves_out_what_failed_in_the_stages_before(
     assert run is not None
     # Dagster hands these on to the run that goes on from the failed step.
     inherited = {FAILED_TAG: run.tags[FAILED_TAG], "dagster/is_resume_retry": "true"}
-    chunk = {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[-1]}
+    chunk = {FIRST_DAY_TAG: DAYS[0], LAST_DAY_TAG: DAYS[-1]}
     resumed = installation.definitions.resolve_job_def("deliver_micro_batch").execute_in_process(
         instance=installation.instance,
         tags={**chunk, **inherited},
@@ -220,11 +238,14 @@ def test_a_resumed_run_leaves_out_what_failed_in_the_stages_before(
     assert not resumed.success
     assert DAYS[1] in failure_of(resumed)
     assert sorted(materializations(installation, "ingestion_status")) == [DAYS[0], DAYS[2]]
-    # A run that begins at the first stage inherits them as well, and does every day anew.
-    installation.land(f"history/{DAYS[1]}/history.jsonl", sale_of(DAYS[1], "history1"), sale_of(DAYS[1], "history2"))
-    anew = installation.run_days(DAYS[0], DAYS[1], tags={FAILED_TAG: run.tags[FAILED_TAG]})
-    assert anew.success
-    assert len(events(emulator.base_url)) == 6
+    # A run that repeats nobody's later stages may have been handed them as well; it does what it is asked to do.
+    asked = installation.definitions.resolve_job_def("deliver_micro_batch").execute_in_process(
+        instance=installation.instance,
+        tags={**chunk, FAILED_TAG: run.tags[FAILED_TAG]},
+        asset_selection=[dg.AssetKey("quarantine")],
+    )
+    assert asked.success
+    assert DAYS[1] in materializations(installation, "quarantine")
 
 
 def test_a_chunk_takes_no_micro_batch_and_no_day_that_is_still_filling(installation: Installation) -> None:
@@ -245,7 +266,7 @@ def test_a_day_of_history_is_not_taken_up_against_the_will_of_who_stopped_it(ins
     land_history(installation, *DAYS)
     land_history(installation, DAYS[1], lane="live")
     installation.run(DAYS[0], until="raw_events")
-    chunk = {"dagster/asset_partition_range_start": DAYS[1], "dagster/asset_partition_range_end": DAYS[2]}
+    chunk = {FIRST_DAY_TAG: DAYS[1], LAST_DAY_TAG: DAYS[2]}
     installation.definitions.resolve_job_def("deliver_micro_batch").execute_in_process(
         instance=installation.instance, tags=chunk, asset_selection=[dg.AssetKey("raw_events")]
     )
@@ -256,3 +277,11 @@ def test_a_day_of_history_is_not_taken_up_against_the_will_of_who_stopped_it(ins
     assert register.unfinished("live") == []
     assert installation.run_days(DAYS[1], DAYS[2]).success
     assert register.open_days() == set()
+
+
+def test_a_chunk_counts_as_at_work_on_each_of_its_days(installation: Installation) -> None:
+    chunk = {FIRST_DAY_TAG: DAYS[0], LAST_DAY_TAG: DAYS[1]}
+    run = dg.DagsterRun(job_name="any", run_id="a-run", status=dg.DagsterRunStatus.STARTED, tags=chunk)
+    installation.instance.add_run(run)
+    found = {day: [one.run_id for one in at_work_on(installation.instance, day)] for day in DAYS}
+    assert found == {DAYS[0]: ["a-run"], DAYS[1]: ["a-run"], DAYS[2]: []}

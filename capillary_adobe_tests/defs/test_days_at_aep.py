@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
 
 from capillary_adobe.adobe.batch_judging import lock_of
 from capillary_adobe.backfill_progress import progress
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.history_waiting import waiting_words
 from capillary_adobe.state import HistoryDays, MicroBatches, SentBatches
 from capillary_adobe.tables import INGESTION_STATUS
 from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.test_by_day import DAYS, land_history, materializations, sale_of, standings
+from capillary_adobe_tests.defs.test_history_backfill import launched, press
 from capillary_adobe_tests.defs.verdicts import read_verdict, tick
 from capillary_adobe_tests.emulators.platform_client import eventually
 
@@ -41,6 +44,60 @@ def test_days_that_are_sent_wait_for_aep_and_are_through_when_it_has_judged(
     assert len(events(emulator.base_url)) == 6
 
 
+def test_a_verdict_that_comes_before_the_run_is_over_ends_the_days_that_it_has_left(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    land_history(installation, *DAYS)
+    run = installation.instance.get_run_by_id(installation.run_days(DAYS[0], DAYS[-1]).run_id)
+    assert run is not None
+    # As while its last stage is at work on later days.
+    installation.instance.delete_run(run.run_id)
+    installation.instance.add_run(run.with_status(dg.DagsterRunStatus.STARTED))
+    eventually(lambda: isinstance(tick(installation), list))
+    read_verdict(installation)
+    assert set(standings(installation).values()) == {"done"}
+
+
+def test_the_button_leaves_days_alone_that_wait_for_aep(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    land_history(installation, *DAYS)
+    assert installation.run_days(DAYS[0], DAYS[-1]).success
+    _, told = press(installation)
+    assert told.startswith("Nothing is launched: every day")
+    assert launched(installation) == []
+    assert waiting_words(installation.state, DAYS) == "no day waits for a backfill"
+    # What has been imported since is not at AEP.
+    HistoryDays(installation.state).imported([(DAYS[1], 3)])
+    press(installation)
+    assert [days for _, days in launched(installation)] == [[DAYS[1]]]
+
+
+def test_days_that_a_retry_brings_to_aep_have_not_failed(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADOBE_BATCH_WAIT_SECONDS", "0")
+    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0.1")
+    land_history(installation, *DAYS)
+    with monkeypatch.context() as away:
+        away.setenv("ADOBE_PLATFORM_URL", "http://127.0.0.1:9")
+        first = installation.run_days(DAYS[0], DAYS[-1])
+    assert [one.day for one in progress(installation.state).failed] == DAYS
+    # Who only looks at what would be sent changes nothing.
+    shown = MicroBatchConfig().model_dump() | {"dry_run": True}
+    plan = {INGESTION_STATUS.name: {"config": shown}}
+    assert installation.run_days(DAYS[0], DAYS[-1], config=plan, begin=INGESTION_STATUS.name).success
+    assert [one.day for one in progress(installation.state).failed] == DAYS
+    retry = {"dagster/retry_number": "1", "dagster/parent_run_id": first.run_id}
+    assert installation.run_days(DAYS[0], DAYS[-1], tags=retry).success
+    assert progress(installation.state).days["at_aep"] == 3
+    eventually(lambda: isinstance(tick(installation), list))
+    read_verdict(installation)
+    assert set(standings(installation).values()) == {"done"}
+
+
 def test_a_day_is_not_through_while_another_run_fills_the_batch_that_holds_it(
     installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +109,7 @@ def test_a_day_is_not_through_while_another_run_fills_the_batch_that_holds_it(
     (batch,) = SentBatches(installation.state).unfinished()
     with installation.state.lock_if_free(lock_of(batch)):
         assert installation.run(DAYS[1]).success
-        assert standings(installation)[DAYS[1]] == "running"
+        assert standings(installation)[DAYS[1]] == "waiting"
         # Nor is it forgotten by the sensor, which has live events of it to see through.
         assert DAYS[1] in MicroBatches(installation.state).open_days()
         assert SentBatches(installation.state).unfinished() == [batch]

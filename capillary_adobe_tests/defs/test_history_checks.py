@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.emulators.aep import RunningEmulator
-from capillary_adobe.state import DaysToSettle
+from capillary_adobe.state import DaysToSettle, HistoryFiles
 from capillary_adobe_tests.defs.importing import ORG, Importer, bills, checks, importer_of
 from capillary_adobe_tests.defs.test_road import sale
 from capillary_adobe_tests.defs.verdicts import read_verdict
@@ -81,6 +82,26 @@ def test_a_live_micro_batch_repeats_what_was_found_last(importer: Importer) -> N
     # Whoever writes the day's outcomes anew does, as when AEP's verdict is read.
     DaysToSettle(installation.state).mark(DAY)
     assert passed(read_verdict(installation)) == dict.fromkeys(OF_DAY, True) | {"history_totals_hold": False}
+
+
+def test_an_import_that_has_not_ended_is_waited_for_and_no_error(importer: Importer) -> None:
+    installation = importer.installation
+    importer.put("bills.zip", bills(ROWS))
+    assert importer.daemon()
+    # Killed while it landed its objects.
+    importer.put("more.zip", bills([(3, "5", DAY, 9)]))
+    assert importer.daemon()
+    (version,) = [one.version for one in HistoryFiles(installation.state).all() if one.name == "more.zip"]
+    with installation.state.begin() as connection:
+        for statement in (
+            "UPDATE history_files SET done_ms = NULL WHERE version = :version",
+            "DELETE FROM history_file_days WHERE version = :version",
+        ):
+            connection.execute(sa.text(statement), {"version": version})
+    result = installation.run(DAY)
+    assert passed(result) == dict.fromkeys(OF_DAY, True) | {"history_has_landed": False}
+    assert checks(result)["history_has_landed"].severity is dg.AssetCheckSeverity.WARN
+    assert of_day(result)["history_totals_hold"][1]["accepted"] == 3
 
 
 def test_the_webhooks_twins_on_another_day_count_as_delivered_and_may_tell_otherwise(importer: Importer) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from capillary_adobe.defs.assets.history_files import NAME
+from capillary_adobe.defs.assets.history_files import NAME, REFUSED_TAG
 from capillary_adobe.defs.build import IMPORT_JOB
 from capillary_adobe_tests.defs.importing import OLD, Importer, bills, importer_of, packed
 from capillary_adobe_tests.sftp_server import PASSWORD, sftp_server
@@ -221,6 +221,12 @@ def test_a_place_that_is_down_is_skipped_in_words_and_a_wrong_one_fails_the_tick
     assert down.requests == []
     assert "It is tried again." in down.words
     assert PASSWORD not in down.words
+    # Nor is a run that met it held against the file.
+    failed = importer.run(importer.partitions[0], raise_on_error=False)
+    assert not failed.success
+    run = importer.installation.instance.get_run_by_id(failed.run_id)
+    assert run is not None
+    assert REFUSED_TAG not in run.tags
 
 
 def test_a_mistake_in_the_rules_file_fails_the_tick_and_names_it(

@@ -187,6 +187,8 @@ def test_history_waits_for_a_backfill_and_the_tick_tells_how_much_of_it(
     assert operator.run(live)
     assert live.tags[LANE_TAG] == "live"
     assert installation.run("2026-11-02").success
+    days.begin("2026-11-04", "a run that was killed")
+    assert "history: 2 days (2026-11-03 to 2026-11-04) wait for a backfill" in operator.tick().words
     days.begin("2026-11-04", "another run")
     days.finish("2026-11-04")
     assert "history: 1 day (2026-11-03) waits for a backfill" in operator.tick().words

@@ -65,6 +65,39 @@ def test_a_day_that_failed_says_why_until_it_is_done(days: HistoryDays) -> None:
     assert (found.standing, found.cause, found.attempts, found.run_id) == ("done", None, 2, "next")
 
 
+def test_a_day_that_its_run_has_left_waits_until_another_goes_on_with_it(days: HistoryDays) -> None:
+    days.imported([(DAY, 3)])
+    days.go_on(DAY, "run")
+    # Nobody has read it yet.
+    assert standing(days) == "waiting"
+    days.begin(DAY, "run")
+    days.leave(DAY, "another")
+    assert standing(days) == "running"
+    days.leave(DAY, "run")
+    assert standing(days) == "waiting"
+    days.go_on(DAY, "next")
+    assert standing(days) == "running"
+    days.let_go(["next"])
+    assert standing(days) == "waiting"
+    days.finish(DAY)
+    assert standing(days) == "done"
+    days.go_on(DAY, "one more")
+    assert standing(days) == "done"
+
+
+def test_a_failure_stands_until_another_run_goes_on(days: HistoryDays) -> None:
+    days.imported([(DAY, 3)])
+    days.begin(DAY, "run")
+    days.fail(DAY, "AEP is down")
+    # A later stage of the same run.
+    days.go_on(DAY, "run")
+    assert standing(days) == "failed"
+    days.go_on(DAY, "retry")
+    found = days.find(DAY)
+    assert found is not None
+    assert (found.standing, found.cause, found.run_id) == ("running", None, "retry")
+
+
 def test_days_without_history_are_left_alone(days: HistoryDays) -> None:
     days.begin(DAY, "run")
     days.fail(DAY, "why")

@@ -44,7 +44,7 @@ _SURELY_64_BITS = 18
 _EPOCH = re.compile(r"(\d{10}|\d{13})(\.\d{1,9})?", re.ASCII)
 _COMPACT_DATE = re.compile(r"\d{8}", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([AaPp][Mm])?", re.ASCII)
-_MIDNIGHTS = (" 00:00:00", "T00:00:00")
+_MIDNIGHT = " 00:00:00"
 # As epoch milliseconds of thirteen digits, which is what the road takes: 2001 to 2286.
 _MOMENTS = range(10**12, 10**13)
 _YEARS = range(1900, 2200)
@@ -192,8 +192,16 @@ def _is_damaged(written: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def _joined(written: str, clock: str, dates: tuple[str, ...], zone: ZoneInfo) -> int:
-    """A date and a time of day; a time that is a moment of its own, or a date that has a time already, counts alone."""
-    read = _date_or_moment(written.removesuffix(_MIDNIGHTS[0]).removesuffix(_MIDNIGHTS[1]), dates)
+    """A date and a time of day; a time that is a moment of its own, or a date that has a time already, counts alone.
+
+    Midnight is no time here: databases write days so.
+    """
+    try:
+        read = _date_or_moment(written, dates)
+    except ValueError:
+        read = _date_or_moment(written.removesuffix(_MIDNIGHT), dates)
+    if isinstance(read, datetime) and read.time() == time():
+        read = read.date()
     if not isinstance(read, date) or isinstance(read, datetime):
         return _moment(written, dates, zone)
     matched = _CLOCK.fullmatch(clock)
@@ -236,11 +244,11 @@ def _date_or_moment(written: str, dates: tuple[str, ...]) -> date | datetime | i
         if len(whole) == len("1700000000000"):
             return int(whole)
         return int(whole) * 1000 + int(((fraction or ".")[1:] + "000")[:3])
-    if _COMPACT_DATE.fullmatch(written):
-        return date.fromisoformat(written)
-    if not written.isdigit():
+    is_compact = _COMPACT_DATE.fullmatch(written) is not None
+    if is_compact or not written.isdigit():
         try:
-            return date.fromisoformat(written) if len(written) == len("2026-01-31") else _iso(written)
+            is_date = is_compact or len(written) == len("2026-01-31")
+            return date.fromisoformat(written) if is_date else _iso(written)
         except ValueError:
             if not dates:
                 raise

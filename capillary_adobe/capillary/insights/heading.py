@@ -104,11 +104,13 @@ def _names(cells: list[str], name: str) -> list[str]:
         raise ExportUnreadable(
             "header_blank", f"Column {place} of the export {name} has no name. Give every column of the export a name."
         )
-    doubled = sorted(one for one, count in Counter(names).items() if count > 1)
-    if doubled:
+    doubled = next((one for one, count in Counter(names).items() if count > 1), None)
+    if doubled is not None:
+        # Not the name itself, which in a file without a header is a value of a row.
+        first, second = [place for place, one in enumerate(names, 1) if one == doubled][:2]
         raise ExportUnreadable(
             "header_doubled",
-            f"The export {name} has the column {doubled[0]} twice. Rename or leave out one of them in the export.",
+            f"Columns {first} and {second} of the export {name} have one name. Rename or leave out one of them in the export.",
         )
     return names
 

@@ -18,7 +18,7 @@ from typing import IO, Final
 from capillary_adobe.capillary.insights import decrypting
 from capillary_adobe.capillary.insights.byte_stream import BLOCK_BYTES
 from capillary_adobe.capillary.insights.decrypting import Undecryptable, unlock
-from capillary_adobe.capillary.insights.unreadable import ExportUnreadable
+from capillary_adobe.capillary.insights.unreadable import ExportInterrupted, ExportUnreadable
 from capillary_adobe.settings import InsightsSettings
 
 _KEY: Final = "INSIGHTS_PGP_KEY_FILE"
@@ -132,7 +132,8 @@ def _read(process: subprocess.Popen[bytes], feeding: _Feeding, name: str) -> Ite
         raise feeding.error
     if ended != 0:
         code = said[-1] if said and said[-1] in _WHY else _STOPPED
-        raise ExportUnreadable(code, f"The export {name} cannot be decrypted. {' '.join(_WHY[code])}")
+        kind = ExportInterrupted if code == _STOPPED else ExportUnreadable
+        raise kind(code, f"The export {name} cannot be decrypted. {' '.join(_WHY[code])}")
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -124,21 +124,24 @@ def find_template(header: Sequence[str], name: str, rules: ColumnRules) -> Match
     if ruled is not None:
         return _complete(matches[ruled], header, name)
     told = _told_by_columns(matches)
+    unread = _unread_by_columns(header)
+    if told and unread is not None and _is_called(name, unread):
+        # Such as coupons with the bills on which they were redeemed: as bills they would take the place of the bills.
+        raise TemplateUnread(
+            f"{_unread(name, unread)}\nIf it is {told[0].template.name} all the same:\n"
+            f'templates:\n  "{_glob(name)}": {told[0].template.name}'
+        )
     if len(told) == 1:
         return told[0]
     if len(told) > 1:
         raise TemplateUnknown(_ambiguous(name, [match.template.name for match in told]))
-    unread = _unread_by_columns(header)
     if unread is None:
         named = _named(name)
         if named in matches:
             return _complete(matches[named], header, name)
         unread = named
     if unread is not None:
-        raise TemplateUnread(
-            f'{name} is of the template "{unread}", which is not read. Take it out of the export, or add to the rules file:\n'
-            f'ignore: ["{_glob(name)}"]'
-        )
+        raise TemplateUnread(_unread(name, unread))
     raise TemplateUnknown(_unknown(name, header, matches.values()))
 
 
@@ -203,6 +206,12 @@ def _named(name: str) -> str | None:
     return None
 
 
+def _is_called(name: str, template: str) -> bool:
+    """Whether a template's name stands in a file's name or its folder's."""
+    plain = alike(name)
+    return any(named in plain for named, known in _shipped().names.items() if known == template)
+
+
 def _unknown(name: str, header: Sequence[str], matches: Iterable[Matched]) -> str:
     nearest = max(matches, key=lambda match: (len(match.columns), -len(match.template.missing(match.columns.values()))))
     missing = nearest.template.missing(nearest.columns.values())
@@ -214,6 +223,13 @@ def _unknown(name: str, header: Sequence[str], matches: Iterable[Matched]) -> st
     return (
         f"The template of {name} cannot be told. {_columns_found(header)} The nearest is {nearest.template.name}, which lacks "
         f"{_listed(missing)}. {_line_to_add(nearest.template, missing)}"
+    )
+
+
+def _unread(name: str, unread: str) -> str:
+    return (
+        f'{name} is of the template "{unread}", which is not read. Take it out of the export, or add to the rules file:\n'
+        f'ignore: ["{_glob(name)}"]'
     )
 
 

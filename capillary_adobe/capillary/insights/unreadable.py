@@ -13,3 +13,7 @@ class ExportUnreadable(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ExportInterrupted(ExportUnreadable):
+    """A file whose reading the machine stopped, such as for want of memory: the same import may succeed later."""

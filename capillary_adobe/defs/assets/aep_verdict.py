@@ -125,7 +125,7 @@ def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: St
         # History waits in its own lane, or live events would wait for it.
         MicroBatches(state).open_day(day, 0, "live" if HistoryDays(state).find(day) is None else "history")
     account = Accounts(store, tables, state).balance(day, count_unread=False)
-    if not written.to_send and _is_left(context.instance, state, day) and come_through(state, day, account):
+    if not written.to_send and _is_left(context.instance, state, day) and come_through(state, store, day, account):
         HistoryDays(state).finish(day)
     causes = refused_by_cause(state, day)
     delivered = delivery_evaluations(day, account, Receipts(state).of_day(day), causes)
@@ -136,9 +136,9 @@ def _settle(context: dg.AssetExecutionContext, day: str, tables: Lake, state: St
 
 
 def _is_left(instance: dg.DagsterInstance, state: State, day: str) -> bool:
-    """Whether a day of history was begun by a run that is over and could not wait for AEP's verdict."""
+    """Whether a day of history was begun by a run that has done what it could and did not wait for AEP's verdict."""
     known = HistoryDays(state).find(day)
-    if known is None or known.standing != "running":
+    if known is None or known.standing not in ("running", "waiting"):
         return False
-    run = instance.get_run_by_id(known.run_id or "")
+    run = instance.get_run_by_id(known.run_id) if known.run_id is not None else None
     return run is None or run.is_finished

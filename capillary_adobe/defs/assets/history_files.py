@@ -19,7 +19,7 @@ from pydantic import Field
 from capillary_adobe.capillary.insights.places import FoundFile, Place, PlaceError, PlaceUnavailable, open_place
 from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.capillary.insights.templates import TemplateUnknown
-from capillary_adobe.capillary.insights.unreadable import ExportUnreadable
+from capillary_adobe.capillary.insights.unreadable import ExportInterrupted, ExportUnreadable
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.history_checks import file_claims, file_results
 from capillary_adobe.defs.resources import LandingResource, StateResource
@@ -110,7 +110,7 @@ def _refused_for_good(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Mark a run that failed by its file or the settings, so that the sensor asks for no other that must fail alike."""
     try:
         yield
-    except (PlaceUnavailable, ImportHindered):
+    except (PlaceUnavailable, ImportHindered, ExportInterrupted):
         raise
     except _FOR_GOOD:
         with suppress(SettingsError):

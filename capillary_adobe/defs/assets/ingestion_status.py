@@ -35,7 +35,6 @@ from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingR
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, Slice
-from capillary_adobe.landing import LandingStore
 from capillary_adobe.mapping_in_force import InForce, in_force
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.profile_making import LOOKUPS
@@ -108,10 +107,13 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
                 for table in TABLES:
                     tables.tidy(table, day)
             seconds = time.perf_counter() - started
-            store = landing.open()
+            store, note = landing.open(), HistoryNote(state.open, config)
+            # Before the account is drawn: who reads AEP's verdict in between sees to what this run no longer does.
+            note.leave(day, context.run.run_id)
             account = Accounts(store, tables, database).balance(day, count_unread=False)
-            if sent.plan is None and not config.reopen_cause and not sent.to_send and _finish(run, part, account):
-                run.finish_history(store, part, account)
+            sent_all = sent.plan is None and not config.reopen_cause and not sent.to_send
+            if sent_all and _finish(run, part, account) and come_through(database, store, day, account):
+                note.finish(day)
             causes = refused_by_cause(database, day)
             return DayShown(
                 metadata={
@@ -221,16 +223,6 @@ class _Run:
     def other(self, day: str) -> Work | None:
         """The work of a day that a batch of earlier runs holds files of."""
         return self.work(Slice(day))
-
-    def finish_history(self, store: LandingStore, part: Slice, account: Balance) -> None:
-        """Note that a day of history is through, where all of it has been read and has its outcome."""
-        if not come_through(self.state, part.day, account):
-            return
-        if part.batch_id is not None:
-            known = LandedObjects(self.state).known_keys(part.day, "history")
-            if any(one.key not in known for one in store.list("history", part.day)):
-                return
-        HistoryNote(lambda: self.state, self.config).finish(part.day)
 
 
 def _deliver(run: _Run, part: Slice) -> _Sent:

@@ -191,6 +191,10 @@ def test_moments(written: str, read: int) -> None:
         ("2026-01-31", "10:15:07", ms(2026, 1, 31, 10, 15, 7)),
         ("2026-01-31", "10:15:07.250", ms(2026, 1, 31, 10, 15, 7) + 250),
         ("2026-01-31 00:00:00", "22:15", ms(2026, 1, 31, 22, 15)),
+        # Midnight in any form is how databases write a day.
+        ("2026-01-31 00:00", "22:15", ms(2026, 1, 31, 22, 15)),
+        ("2026-01-31 00:00:00.000", "22:15", ms(2026, 1, 31, 22, 15)),
+        ("2026-01-31T00:00:00.000Z", "22:15", ms(2026, 1, 31, 22, 15)),
         ("2026-01-31", "12:05 AM", ms(2026, 1, 31, 0, 5)),
         ("2026-01-31", "12:05:01 pm", ms(2026, 1, 31, 12, 5, 1)),
         ("2026-01-31", "2026-01-31 10:15:07", ms(2026, 1, 31, 10, 15, 7)),
@@ -216,6 +220,11 @@ def test_dates_of_the_organisations_forms() -> None:
     assert moment("31/01/2026", EUROPEAN) == ms(2026, 1, 31)
     assert moment("31/01/2026", EUROPEAN, "10:15") == ms(2026, 1, 31, 10, 15)
     assert moment("31-Jan-2026 10:15:07", EUROPEAN) == ms(2026, 1, 31, 10, 15, 7)
+    with_times = replace(CONTEXT, dates=("%d/%m/%Y %H:%M:%S", "%m-%d-%Y %I:%M:%S %p"))
+    assert moment("31/01/2026 00:00:00", with_times, "10:15") == ms(2026, 1, 31, 10, 15)
+    assert moment("01-31-2026 12:00:00 AM", with_times, "10:15") == ms(2026, 1, 31, 10, 15)
+    assert moment("31/01/2026 00:00:00", EUROPEAN, "10:15") == ms(2026, 1, 31, 10, 15)
+    assert moment("31122026", replace(CONTEXT, dates=("%d%m%Y",))) == ms(2026, 12, 31)
     with pytest.raises(RowRefused):
         moment("31/01/2026")
 

@@ -20,6 +20,7 @@ from pysequoia import ArmorKind, Cert, Tsk, armor, encrypt
 from capillary_adobe.capillary.insights.form import Form
 from capillary_adobe.capillary.insights.opened import CsvFile, ExportUnreadable, open_export
 from capillary_adobe.capillary.insights.rows import read_rows
+from capillary_adobe.capillary.insights.unreadable import ExportInterrupted
 from capillary_adobe.settings import InsightsSettings
 
 TABLE = b"bill_id,note\n1,a\n2,b\n"
@@ -340,3 +341,16 @@ def test_a_zip_that_unpacks_to_very_much_stays_small_in_memory(settings: Insight
             most = max(most, process.memory_info().rss) if rows % 100 == 0 else most
     assert rows == 1500
     assert most - before < 60 * 2**20
+
+
+def test_a_decryption_that_the_machine_stopped_may_succeed_later(
+    settings: InsightsSettings, tmp_path: Path, key: Tsk
+) -> None:
+    path = tmp_path / "a.pgp"
+    path.write_bytes(pgp(LARGE * 40, key.extract_certificate()))
+    stream = next(iter(opened := open_export(path, "a.pgp", settings))).stream
+    (program,) = (one for one in psutil.Process().children() if "decrypting" in " ".join(one.cmdline()))
+    program.kill()
+    with pytest.raises(ExportInterrupted, match="was stopped"):
+        stream.drain()
+    opened.close()  # type: ignore[attr-defined]

@@ -215,6 +215,18 @@ def test_a_template_that_is_not_read_is_told_by_its_columns_or_the_files_name() 
         assert "ignore: [" in str(told.value)
 
 
+def test_a_file_of_a_template_that_is_not_read_is_not_taken_for_bills_by_their_columns() -> None:
+    bills = ["user_id", "bill_id", "bill_number", "bill_amount", "event_date", "coupon_code"]
+    for name in ("Coupon Redemptions_2026.csv", "Coupons/2026.zip/part.csv"):
+        with pytest.raises(TemplateUnread, match="which is not read") as told:
+            find_template(bills, name, NO_RULES)
+        assert "If it is transactions all the same" in str(told.value)
+        cure = InsightsRules(templates={f"*{name}": "transactions"})
+        assert find_template(bills, name, cure).template.name == "transactions"
+    # A column alone does not make coupons of bills.
+    assert find_template(bills, "Transactions_2026.csv", NO_RULES).template.name == "transactions"
+
+
 def test_the_line_that_ignores_a_file_ignores_it() -> None:
     with pytest.raises(TemplateUnread) as told:
         find("a,b", "brand/Footfall_2026.zip/a.csv")

@@ -7,6 +7,6 @@ and opening them (`opened.py`).
 from __future__ import annotations
 
 from capillary_adobe.capillary.insights.places.opening import open_place
-from capillary_adobe.capillary.insights.places.place import FoundFile, Place, PlaceError, PlaceUnavailable
+from capillary_adobe.capillary.insights.places.place import FoundFile, Place, PlaceError, PlaceUnavailable, changed
 
-__all__ = ["FoundFile", "Place", "PlaceError", "PlaceUnavailable", "open_place"]
+__all__ = ["FoundFile", "Place", "PlaceError", "PlaceUnavailable", "changed", "open_place"]

@@ -94,7 +94,7 @@ def store(blocks: Iterable[bytes], target: Path, check: Callable[[int], None]) -
 
 
 def changed(name: str, place: Place) -> PlaceUnavailable:
-    """What to say of a file that is not what it was when its fetch began."""
+    """What to say of a file that is not what it was when it was found, or its fetch began."""
     return PlaceUnavailable(
         f"The export {name} at {place} changed while it was fetched: it is still being written. Import it later; if it "
         "repeats, raise INSIGHTS_SETTLE_SECONDS."
