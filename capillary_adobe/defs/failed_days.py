@@ -128,7 +128,8 @@ class FailedDays:
             by_cause.setdefault(f"{stage}: {self._cause(day, stage)}", []).append(day)
         told = [f"{_listed(days)}: {cause}" for cause, days in list(by_cause.items())[:_CAUSES_TOLD]]
         more = f"\nand {len(by_cause) - _CAUSES_TOLD} more causes" if len(by_cause) > _CAUSES_TOLD else ""
-        return f"{len(failed)} of {of} days failed, the others are through.\n" + "\n".join(told) + more
+        others = ", the others are through" if len(failed) < of else ""
+        return f"{len(failed)} of {of} days failed{others}.\n" + "\n".join(told) + more
 
     def _cause(self, day: str, stage: str) -> str:
         if day in self._causes:

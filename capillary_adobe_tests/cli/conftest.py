@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from capillary_adobe.cli import main
-from capillary_adobe.defs.build import build_defs
+from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.demo.traffic import Written, write_day
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.landing.local_store import LocalLandingStore
@@ -71,6 +71,6 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeliveredDay
         for name, value in settings.items():
             environment.setenv(name, value)
         with dg.DagsterInstance.ephemeral() as instance:
-            job = build_defs().resolve_implicit_global_asset_job_def()
+            job = build_defs().resolve_job_def(JOB)
             assert job.execute_in_process(partition_key=day.isoformat(), instance=instance).success
         yield DeliveredDay(day, written, settings)

@@ -105,7 +105,9 @@ def _event_type(family: str, event: str, body: Marked) -> EventType:
         if option not in _OPTIONS:
             close = close_to(option, _OPTIONS)
             raise wrong(body.keys[option], f"{event}: unknown option {option}.{close} Known: {', '.join(_OPTIONS)}.")
-        form, example = (_PERSON, "customerIdentifiers, group or none") if option == "person" else (_NATURAL_KEY, "orderId")
+        form, example = (
+            (_PERSON, "customerIdentifiers, group or none") if option == "person" else (_NATURAL_KEY, "orderId")
+        )
         if not form.fullmatch(value.text):
             raise wrong(value.place, f"{event}: `{option}` is a field under data, such as {example}.")
         if option == "person" and value.text not in _NO_PATHS and value.text.lower() in _NO_PATHS:
