@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from capillary_adobe.cli_trial import diff
 from capillary_adobe.defs.doctor import DagsterLooks
 from capillary_adobe.doctor.findings import LOCAL_SECONDS, SECONDS
@@ -18,7 +20,9 @@ from capillary_adobe.xdm.trying.tracing import Outcome
 from capillary_adobe_tests.docs.pages import page, plain, rows, section
 
 
-def test_every_look_of_the_doctor_is_described_in_its_order() -> None:
+def test_every_look_of_the_doctor_is_described_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without it the looks at exports are one line.
+    monkeypatch.setenv("INSIGHTS_URL", "exports")
     written = section(page("troubleshooting.md"), "## The doctor")
     described = [name for row in rows(written) for name in re.findall(r"`([^`]+)`", row[0])]
     assert described == [check.name for check in checks(DagsterLooks().checks())]
