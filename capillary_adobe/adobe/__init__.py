@@ -5,13 +5,14 @@ Belongs here: everything that is true of AEP's APIs. Does not belong here: what 
 
 from capillary_adobe.adobe.counts import DeliveryCounts
 from capillary_adobe.adobe.delivery import Delivery, Work
-from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError, QuotaUsedUp, TransientDeliveryError
 
 __all__ = [
     "Delivery",
     "DeliveryCounts",
     "DeliveryError",
     "PermanentDeliveryError",
+    "QuotaUsedUp",
     "TransientDeliveryError",
     "Work",
 ]

@@ -40,7 +40,7 @@ from pathlib import Path
 from capillary_adobe.adobe.batch_api import BatchApi
 from capillary_adobe.adobe.batch_judging import BatchJudge, CountsOf, Progress, lock_of
 from capillary_adobe.adobe.catalog import Batch, Catalog, Stage
-from capillary_adobe.adobe.errors import TransientDeliveryError
+from capillary_adobe.adobe.errors import QuotaUsedUp, TransientDeliveryError
 from capillary_adobe.adobe.hold import Entities, nothing
 from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.platform import Platform
@@ -50,6 +50,8 @@ from capillary_adobe.state import Fate, Receipt, Receipts, Route, SentBatch, Sen
 _UPLOADED = 200
 # A new batch may not be listed at once.
 _LISTED_MS = 600_000
+# The lock under which today's batches are counted; never held for longer than a query.
+_COUNTING = "batches of today"
 
 Messages = Callable[[], Iterator[Message]]
 
@@ -171,20 +173,25 @@ class BatchFilling:
         return self._current
 
     def _begin(self, day: str) -> _Current | None:
+        batch = SentBatch(f"capillary-adobe-{day}-{uuid.uuid4()}", day, self._target, time.time_ns() // 1_000_000)
+        with ExitStack() as stack:
+            stack.enter_context(self._state.lock_if_free(lock_of(batch)))
+            # Else two runs that count at the same time would both find room for the last one.
+            with self._state.day_lock(_COUNTING):
+                self._demand_quota()
+                self._register.begin(batch)
+            return self._opened(batch, stack)
+
+    def _demand_quota(self) -> None:
         limit = self._settings.batches_per_day
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         if limit and self._register.created_since(int(midnight.timestamp() * 1000)) >= limit:
             tomorrow = midnight + timedelta(days=1)
-            raise TransientDeliveryError(
+            raise QuotaUsedUp(
                 f"The {limit} batches of today are used (ADOBE_BATCHES_PER_DAY). What is not sent stays pending; launch the "
                 f"backfill again, or materialize the partition, after midnight UTC ({tomorrow:%Y-%m-%d %H:%M} UTC), or with "
                 "route `streaming` in the run's config to send it now."
             )
-        batch = SentBatch(f"capillary-adobe-{day}-{uuid.uuid4()}", day, self._target, time.time_ns() // 1_000_000)
-        with ExitStack() as stack:
-            stack.enter_context(self._state.lock_if_free(lock_of(batch)))
-            self._register.begin(batch)
-            return self._opened(batch, stack)
 
     def _take_up(self, batch: SentBatch) -> None:
         """Go on with a batch that was left open, unless it is in another's hands."""

@@ -20,7 +20,7 @@ from capillary_adobe.adobe.data_access import DataAccess
 from capillary_adobe.adobe.errors import DeliveryError, PermanentDeliveryError
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.settings import AdobeSettings
-from capillary_adobe.state import DaysToSettle, Receipts, SentBatch, SentBatches, State
+from capillary_adobe.state import DaysToSettle, Fate, Receipt, Receipts, SentBatch, SentBatches, State
 
 _FIRST_LOOK_SECONDS = 0.5
 _LONGEST_LOOK_SECONDS = 30.0
@@ -81,8 +81,12 @@ class BatchJudge:
             return False
         for day in self._register.days_of(batch):
             self._days.mark(day)
+        # A judge that was killed may have noted some of the files: their failed entities may have gone out again since, and
+        # noting the old verdict anew would make these failed as well.
+        open_files = {file.request_id for file in files if not _is_judged(file)}
         for file in verdict.files:
-            self._receipts.record(file)
+            if file.request_id in open_files:
+                self._receipts.record(file)
             counts_of(file.day).outcomes.update(fate.outcome for fate in file.fates)
         self._register.update(batch.external_id, judged_ms=time.time_ns() // 1_000_000, status=verdict.status)
         if verdict.problem is not None:
@@ -147,3 +151,8 @@ class BatchJudge:
         """The days of a batch in words."""
         days = self._register.days_of(batch)
         return days[0] if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+
+
+def _is_judged(file: Receipt) -> bool:
+    """Whether AEP's word on a file has been noted, which is for all of its entities at once."""
+    return not {Fate.PENDING, Fate.UNKNOWN}.intersection(file.fates)

@@ -24,6 +24,10 @@ class TransientDeliveryError(DeliveryError):
     """Repeating later may help: the service is down, slow or throttling."""
 
 
+class QuotaUsedUp(TransientDeliveryError):
+    """Nothing more goes today: repeating at once changes nothing, tomorrow it goes by itself."""
+
+
 class Reaction(Enum):
     """What to do about an answer."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from capillary_adobe.adobe import PermanentDeliveryError, TransientDeliveryError
+from capillary_adobe.adobe import PermanentDeliveryError, QuotaUsedUp, TransientDeliveryError
 from capillary_adobe.capillary.api.client import CapillaryApiError, TransientCapillaryApiError
 from capillary_adobe.capillary.insights.places import PlaceError, PlaceUnavailable
 from capillary_adobe.capillary.insights.rules import RulesError
@@ -55,6 +55,9 @@ def told_plainly() -> Iterator[None]:
     """Raise domain errors as `dg.Failure`; a permanent one forbids retries, which would only repeat it."""
     try:
         yield
+    except QuotaUsedUp as error:
+        # It passes, but not before tomorrow; the retries of today would find the same.
+        raise dg.Failure(description=str(error), allow_retries=False) from error
     except _TRANSIENT as error:
         raise dg.Failure(description=str(error), allow_retries=True) from error
     except _PERMANENT as error:

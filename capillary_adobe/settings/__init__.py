@@ -31,7 +31,7 @@ from capillary_adobe.settings.customers import (
     LookupSettings,
     ProfileSettings,
 )
-from capillary_adobe.settings.history import HistorySettings, InsightsSettings
+from capillary_adobe.settings.history import HistorySettings, InsightsSettings, RulesSettings
 from capillary_adobe.settings.judging import MappingSettings, Thresholds
 from capillary_adobe.settings.reading import (
     SettingsError,
@@ -63,6 +63,7 @@ __all__ = [
     "MappingSettings",
     "ProfileSettings",
     "ReceiverSettings",
+    "RulesSettings",
     "S3Settings",
     "SchemaSettings",
     "SettingsError",

@@ -35,10 +35,19 @@ class HistorySettings(BaseSettings):
     )
 
 
-class InsightsSettings(BaseSettings):
-    """Where Insights+ exports arrive and how they are opened; without INSIGHTS_URL none are looked for."""
+class RulesSettings(BaseSettings):
+    """Where the rules of exports stand. Live events need no other setting of exports, so a fault in one cannot stop them."""
 
     model_config = environment("INSIGHTS_")
+
+    rules: Path | None = Field(
+        default=None,
+        description="YAML file with the organisation's columns, file forms and watermarks; docs/history.md has its form.",
+    )
+
+
+class InsightsSettings(RulesSettings):
+    """Where Insights+ exports arrive and how they are opened; without INSIGHTS_URL none are looked for."""
 
     url: Text | None = Field(
         default=None,
@@ -46,10 +55,6 @@ class InsightsSettings(BaseSettings):
     )
     org_id: int | None = Field(
         default=None, gt=0, description="Capillary's number of the organisation; exports do not tell it."
-    )
-    rules: Path | None = Field(
-        default=None,
-        description="YAML file with the organisation's columns, file forms and watermarks; docs/history.md has its form.",
     )
     poll_seconds: int = Field(default=60, ge=1, description="Time between two looks for new exports.")
     settle_seconds: float = Field(
@@ -72,7 +77,7 @@ class InsightsSettings(BaseSettings):
     )
     work_folder: Path = Field(
         default=Path(".data/imports"),
-        description="Folder for what an import sorts; takes about three times the size of the largest export, zipped.",
+        description="Folder for what an import sorts; takes about four times the size of the largest export, zipped.",
     )
     memory_bytes: int = Field(
         default=384 * 2**20,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,14 @@ def test_when_the_batches_of_the_day_are_used_up_the_days_that_are_left_fail_and
     road.deliver(days, batch_max_files=10)
     road.assert_arrived_once(days)
     assert road.begun == 2
+
+
+def test_runs_that_count_at_the_same_time_share_the_batches_of_the_day(road: Road) -> None:
+    days = road.days(8)
+    settings = road.settings.model_copy(update={"batches_per_day": 1})
+    with ThreadPoolExecutor(8) as runs:
+        failed = list(runs.map(lambda day: deliver_days(settings, road.state, days, [day]), days))
+    assert (road.begun, sum(map(bool, failed))) == (1, 7)
 
 
 def test_days_that_need_nothing_do_not_fail_for_what_others_lack(road: Road) -> None:
@@ -291,6 +300,23 @@ def test_a_batch_that_another_judges_is_not_judged_twice(road: Road) -> None:
         assert (read.outcomes.total(), read.waiting) == (0, EACH)
     road.deliver(days)
     road.assert_arrived_once(days)
+
+
+def test_a_judge_that_was_killed_midway_does_not_undo_what_was_sent_since(road: Road) -> None:
+    days = road.days(2)
+    road.emulator.faults.add(kind="batch_status", final="failed")
+    assert set(deliver_days(road.settings, road.state, days)) == set(days)
+    (external_id,) = {file.request_id.rpartition("/")[0] for file in Receipts(road.state).sent_since("2026-03-01", 0)}
+    assert deliver_days(road.settings.model_copy(update={"batch_wait_seconds": 0}), road.state, days) == {}
+    (sent_again,) = road.register.open()
+    # As a kill leaves it between the last file and the batch, while another run sends the entities again.
+    road.register.update(external_id, judged_ms=None)
+    with road.state.lock_if_free(lock_of(sent_again)), pytest.raises(PermanentDeliveryError):
+        road.lane(batch_wait_seconds=0).judge_open("2026-03-02", DeliveryCounts(), lambda _: None)
+    assert [one.external_id for one in road.register.open()] == [sent_again.external_id]
+    assert road.tally(days) == {day: {"pending": EACH} for day in days}
+    road.deliver(days)
+    assert len(lines_from(road.emulator.base_url, road.before)) == 2 * EACH
 
 
 def test_a_run_waits_once_for_the_verdicts_of_all_its_days(road: Road) -> None:

@@ -105,6 +105,11 @@ def test_events_that_no_export_tells_otherwise_are_never_cut(
             watermark.cut("tierRenewed", MARK_MS - 10**9, exported=False)
 
 
+def test_a_fault_in_another_setting_of_exports_stops_no_live_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSIGHTS_POLL_SECONDS", "soon")
+    Watermark.of_environment().cut("tierRenewed", MARK_MS, exported=False)
+
+
 def test_a_bill_is_never_cut_since_both_lanes_name_it_alike(tmp_path: Path, rules: Path) -> None:
     mark(rules, default=MARK_MS)
     road = road_of(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from capillary_adobe.adobe.batch_judging import lock_of
 from capillary_adobe.backfill_progress import progress
+from capillary_adobe.defs.failed_days import RETRY_TAG
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.history_waiting import waiting_words
@@ -131,6 +132,10 @@ def test_when_the_batches_are_used_up_days_fail_until_midnight_and_the_rest_is_t
     land_history(installation, *DAYS)
     result = installation.run_days(DAYS[0], DAYS[-1])
     assert "The 1 batches of today are used (ADOBE_BATCHES_PER_DAY)" in failure_of(result)
+    # The daemon would launch the run twice more today, for the same answer.
+    run = installation.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[RETRY_TAG] == "false"
     assert standings(installation) == {DAYS[0]: "done", DAYS[1]: "failed", DAYS[2]: "failed"}
     causes = {one.cause for one in progress(installation.state).failed}
     assert all(cause and "after midnight UTC (" in cause for cause in causes)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from capillary_adobe.capillary.envelope import NotAnEvent
 from capillary_adobe.capillary.insights.rules import InsightsRules
 from capillary_adobe.capillary.person import NotDelivered
-from capillary_adobe.settings import InsightsSettings, load
+from capillary_adobe.settings import RulesSettings, load
 
 
 class Watermark:
@@ -38,7 +38,7 @@ class Watermark:
         Raises:
             RulesError: the file cannot be read, or something in it is wrong.
         """
-        return cls(InsightsRules.read(load(InsightsSettings).rules))
+        return cls(InsightsRules.read(load(RulesSettings).rules))
 
     def shares_log_number(self, event_name: str) -> bool:
         """Whether both lanes name events of a type by the number under which Capillary logged the action."""

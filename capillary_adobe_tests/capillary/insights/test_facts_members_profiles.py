@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from capillary_adobe.capillary.insights.model import RowRefused
 from capillary_adobe.profiles.document import MERGED_INTO, CustomerKey, Facts, Stamp, merged
 from capillary_adobe.profiles.facts_from_events import facts_of_event
 from capillary_adobe.settings import ProfileSettings
+from capillary_adobe.state import Customers, LoyaltyHistory, State
 from capillary_adobe_tests.capillary.insights.becoming import (
     CONTEXT,
     CUSTOMER,
@@ -87,6 +89,15 @@ def test_a_member_says_everything_that_a_document_knows() -> None:
         "consent.sms.TRANS": "n",
         "consent.email.BULK": "y",
     }
+
+
+def test_rows_of_one_customer_in_two_programs_both_stand_in_the_history_of_loyalty(tmp_path: Path) -> None:
+    state = State(f"sqlite:///{tmp_path}/state.db")
+    rows = [only({**MEMBER, "program_id": program, "tier_name": f"Gold of {program}"}) for program in (7, 9)]
+    Customers(state, 10).merge(rows)
+    after_us = EXPORTED_MS * 1000
+    [known] = LoyaltyHistory(state).registers_as_of([(KEY, after_us)])
+    assert {known[f"program.{program}.tier_name"].value for program in (7, 9)} == {"Gold of 7", "Gold of 9"}
 
 
 def test_a_row_is_no_event_and_has_to_name_its_customer() -> None:

@@ -38,7 +38,9 @@ def facts_of(told: Told, exported_ms: int, settings: ProfileSettings) -> list[Fa
         RowRefused: the customer's number is missing, masked or cannot be read, or a figure or date cannot be read.
     """
     key = CustomerKey(told.context.org_id, told.customer_id())
-    stamp = stamp_of_export(exported_ms, told.context.zone)
+    reader = Reader(told.context.zone)
+    program = told.id("program_id") or reader.id(settings.default_program, "PROFILE_DEFAULT_PROGRAM")
+    stamp = stamp_of_export(exported_ms, told.context.zone, program)
     survivor = told.id("merged_into")
     if survivor is not None and survivor != key.customer_id:
         into = CustomerKey(key.org_id, survivor)
@@ -46,8 +48,7 @@ def facts_of(told: Told, exported_ms: int, settings: ProfileSettings) -> list[Fa
             Facts(key, stamp, {MERGED_INTO: survivor}),
             Facts(into, stamp, {KNOWN: True, f"merged.{key.customer_id}": True}),
         ]
-    reader = Reader(told.context.zone)
-    fields = {KNOWN: True, **_person(reader, told, exported_ms, settings), **_program(reader, told, settings)}
+    fields = {KNOWN: True, **_person(reader, told, exported_ms, settings), **_program(reader, told, program)}
     fields |= consents(reader, list(_subscriptions(told)), "status", "consent")
     return [Facts(key, stamp, fields)]
 
@@ -76,8 +77,7 @@ def _person(reader: Reader, told: Told, exported_ms: int, settings: ProfileSetti
     }
 
 
-def _program(reader: Reader, told: Told, settings: ProfileSettings) -> dict[str, Any]:
-    program = told.id("program_id") or reader.id(settings.default_program, "PROFILE_DEFAULT_PROGRAM")
+def _program(reader: Reader, told: Told, program: int | None) -> dict[str, Any]:
     if program is None:
         return {}
     last_day = told.calendar_day("tier_expiry_date")

@@ -17,10 +17,14 @@ from capillary_adobe.profiles.document import Stamp
 TIE: Final = "insights"
 
 
-def stamp_of_export(exported_ms: int, zone: ZoneInfo) -> Stamp:
-    """The last moment of the day before an export's, in the organisation's zone."""
+def stamp_of_export(exported_ms: int, zone: ZoneInfo, program_id: int | None = None) -> Stamp:
+    """The last moment of the day before an export's, in the organisation's zone.
+
+    A customer in several programs has a row for each, and the rows are facts of their own.
+    """
     day = datetime.fromtimestamp(exported_ms / 1000, zone).date()
-    return Stamp(int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000 - 1, 0, TIE)
+    tie = TIE if program_id is None else f"{TIE} {program_id}"
+    return Stamp(int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000 - 1, 0, tie)
 
 
 def stamp_beneath(exported_ms: int) -> Stamp:
