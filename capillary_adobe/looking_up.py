@@ -286,12 +286,10 @@ class _Run:
         now_ms = self._now_ms()
         if self._came_in:
             self._answers.take([(one.wanted, answer) for one, answer in self._came_in], now_ms, self.asked)
-            self._queue.done([one.wanted for one, _ in self._came_in])
         # What passes is never given up: an outage may last for days, and nobody would ask again.
         hopeless = [one for one in self._refused if one.attempts + 1 >= GIVE_UP_AFTER]
         if hopeless:
             self._answers.give_up([one.wanted for one in hopeless], now_ms)
-            self._queue.done([one.wanted for one in hopeless])
         again = self._failed + [one for one in self._refused if one.attempts + 1 < GIVE_UP_AFTER]
         self._queue.put_back(again, now_ms, failed=True)
         self._queue.put_back(self._unasked, now_ms, failed=False)

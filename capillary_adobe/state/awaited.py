@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from capillary_adobe.parts import in_parts
 from capillary_adobe.state.database import State, metadata, microbatches
-from capillary_adobe.state.lookups import AT_ONCE, Wanted, any_of, one_writer
+from capillary_adobe.state.lookups import AT_ONCE, Wanted, any_of, lookups, one_writer
 from capillary_adobe.state.microbatches import whole_day_id
 
 awaited = sa.Table(
@@ -41,7 +41,8 @@ class Awaited:
     def note(self, day: str, batch_id: str | None, waits: Iterable[tuple[Wanted, int]]) -> None:
         """Write down anew what a micro-batch waits for, each with the moment (epoch ms) at which it waits no longer.
 
-        Without a micro-batch it is the whole day, whose micro-batches then wait for nothing.
+        Without a micro-batch it is the whole day, whose micro-batches then wait for nothing. What is no longer in the queue
+        was answered while the events were made, too late for them: it counts as answered, so that they are made again.
         """
         own = batch_id or whole_day_id(day)
         replaced = awaited.c.batch_id == own
@@ -67,12 +68,21 @@ class Awaited:
                     for one, until_ms in part
                 ]
                 connection.execute(self._state.insert(awaited), rows)
+            # Left as unanswered, it would hold its events until their time is up, since no answer will come any more.
+            c, queued = awaited.c, lookups.c
+            same = sa.and_(queued.kind == c.kind, queued.org_id == c.org_id, queued.key == c.key)
+            answered = ~sa.exists().where(same)
+            connection.execute(sa.update(awaited).where(c.batch_id == own, answered).values(answered=True))
 
     def answered(self, wanted: Sequence[Wanted], now_ms: int) -> None:
-        """Note answers, and let go what has waited for them."""
-        for these in any_of(awaited, wanted):
+        """Take what has been answered, or will never be, out of the queue, and let go what has waited for it.
+
+        Both at once: between the two somebody might note that it waits for a look-up that nobody will make.
+        """
+        for waiting, queued in zip(any_of(awaited, wanted), any_of(lookups, wanted), strict=True):
             with one_writer(self._state) as connection:
-                connection.execute(sa.update(awaited).where(these).values(answered=True))
+                connection.execute(sa.update(awaited).where(waiting).values(answered=True))
+                connection.execute(sa.delete(lookups).where(queued))
         self.let_go(now_ms)
 
     def let_go(self, now_ms: int) -> None:

@@ -120,7 +120,7 @@ class LookupQueue:
     ) -> list[Lookup]:
         """Up to `limit` look-ups that are due, the urgent and oldest first, for this run alone until the lease ends.
 
-        Whoever takes them tells what came of each (`done`, `put_back`); of a run that died they come back by themselves.
+        Whoever takes them tells what came of each (`Awaited.answered`, `put_back`); of a run that died they come back by themselves.
         `only` restricts them to these, `urgency` to those at least as urgent.
         """
         c = lookups.c
@@ -134,12 +134,6 @@ class LookupQueue:
             ][:limit]
             self._move(connection, [one.wanted for one in found], now_ms + lease_ms)
         return found
-
-    def done(self, answered: Sequence[Wanted]) -> None:
-        """Take out what has been answered, or will never be."""
-        for these in any_of(lookups, answered):
-            with one_writer(self._state) as connection:
-                connection.execute(sa.delete(lookups).where(these))
 
     def put_back(self, unanswered: Sequence[Lookup], now_ms: int, *, failed: bool) -> None:
         """Give back what has not been answered: after a failure for a pause that doubles, else at once."""

@@ -207,10 +207,15 @@ def test_a_backfill_that_is_cancelled_resumed_and_loses_its_daemon_delivers_ever
 ) -> None:
     land_history(installation, *DAYS)
     selection = [{"path": [stage]} for stage in ROAD]
+    # Else the days may be through before the daemon looks at what is to be cancelled.
+    emulator.faults.add(kind="delay", path="/collection/", seconds=6, times=None)
     answer = programs.ask(LAUNCH, params={"assetSelection": selection, "partitionNames": DAYS})
     first = answer["launchPartitionBackfill"]["backfillId"]
     programs.wait("a day at work", lambda: "running" in standings(installation).values())
     programs.ask(CANCEL, id=first)
+    ui = DagsterUi(programs.url)
+    programs.wait("its runs being ended", lambda: any(run.status.startswith("CANCEL") for run in ui.runs()))
+    emulator.faults.clear()
     programs.wait("the end of the cancelled backfill", lambda: _backfills(programs)[first] == "CANCELED")
     assert set(standings(installation).values()) <= {"waiting", "done"}
     assert standings(installation)[DAYS[5]] == "waiting"

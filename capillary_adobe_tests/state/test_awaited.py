@@ -7,7 +7,7 @@ import pytest
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import MicroBatch, MicroBatches, State
 from capillary_adobe.state.awaited import Awaited
-from capillary_adobe.state.lookups import Wanted
+from capillary_adobe.state.lookups import LIVE, LookupQueue, Wanted
 from capillary_adobe.state.microbatches import whole_day_id
 from capillary_adobe_tests.state.taking import DAY
 
@@ -37,6 +37,7 @@ def register(state: State, clock: Clock) -> MicroBatches:
 
 @pytest.fixture
 def awaited(state: State) -> Awaited:
+    LookupQueue(state).want([customer(number) for number in range(9)], LIVE, 0)
     return Awaited(state)
 
 
@@ -76,6 +77,14 @@ def test_answers_that_came_before_it_waited_let_it_go_too(register: MicroBatches
     awaited.note(DAY, "one", [(customer(1), UNTIL_MS)])
     awaited.answered([customer(1)], 900)
     register.wait("one", UNTIL_MS)
+    awaited.let_go(950)
+    assert open_ids(register) == ["one"]
+
+
+def test_answers_that_came_while_its_events_were_made_let_it_go_too(register: MicroBatches, awaited: Awaited) -> None:
+    """They are noted before anybody waits for them; once they held a micro-batch for as long as it may be held."""
+    awaited.answered([customer(1)], 900)
+    waits(register, awaited, 1)
     awaited.let_go(950)
     assert open_ids(register) == ["one"]
 

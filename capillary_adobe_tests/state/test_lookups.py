@@ -119,21 +119,22 @@ def test_pauses_double_up_to_an_hour() -> None:
     assert pause_ms(100) == LONGEST_PAUSE_MS
 
 
-def test_what_is_answered_is_out(queue: LookupQueue) -> None:
+def test_what_is_answered_is_out(state: State, queue: LookupQueue) -> None:
+    awaited = Awaited(state)
     queue.want([customer(1), bill(1), bill(2)], LIVE, 100)
-    queue.done([customer(1), bill(2)])
+    awaited.answered([customer(1), bill(2)], 100)
     counts = queue.counts(100)
     assert (counts.customers, counts.transactions, counts.due, counts.oldest_ms, counts.waiting) == (0, 1, 1, 100, 1)
-    queue.done([bill(1)])
+    awaited.answered([bill(1)], 100)
     assert queue.counts(100).oldest_ms is None
 
 
-def test_more_than_a_statement_can_name(queue: LookupQueue) -> None:
+def test_more_than_a_statement_can_name(state: State, queue: LookupQueue) -> None:
     many = [customer(number) for number in range(1300)]
     queue.want(many, LIVE, 100)
     queue.put_back(queue.take(2000, 100, LEASE_MS), 100, failed=False)
     assert queue.counts(100).due == 1300
-    queue.done(many)
+    Awaited(state).answered(many, 100)
     assert queue.counts(100).waiting == 0
 
 
@@ -157,7 +158,6 @@ def test_writers_of_the_same_look_ups_in_any_order_never_wait_for_each_other(sta
             some = chance.sample(every, 150)
             if seed % 2:
                 awaited.answered(some, 5)
-                queue.done(some)
             else:
                 queue.want(some, chance.choice((LIVE, HISTORY)), 100)
                 awaited.note("2026-01-01", f"live-{seed}", [(one, 10) for one in some])
@@ -182,8 +182,8 @@ def test_a_long_queue_is_never_read_whole(tmp_path: Path) -> None:
     assert len(queue.take(9, 100, LEASE_MS)) == 2
     assert not queue.take(9, 100, LEASE_MS, [customer(1), bill(2)])
     queue.put_back([Lookup(customer(1), 0)], 200, failed=True)
+    awaited.note("2026-01-01", "live-1", [(customer(1), 10)])
     awaited.answered([customer(1), bill(2)], 5)
     details.of([bill(2)])
-    queue.done([customer(1), bill(2)])
     assert plans
     assert not [plan for plan in plans if plan.startswith(("SCAN lookups", "SCAN awaited", "SCAN transaction"))]
