@@ -28,6 +28,7 @@ from capillary_adobe.demo.ui import DagsterUi
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.state import MicroBatches, Receipts
 from capillary_adobe.state.history_days import HistoryDays
+from capillary_adobe_tests.defs import impatient_daemon
 from capillary_adobe_tests.defs.installation import Installation, failure_of, summary
 from capillary_adobe_tests.defs.test_by_day import land_history, standings
 
@@ -126,7 +127,7 @@ class Programs:
         self.running[name] = Program(name, [sys.executable, "-m", *command], log, self.environment, self.home)
 
     def start_daemon(self) -> None:
-        self.start("daemon", "dagster._daemon", "run", "-w", str(self.home / "workspace.yaml"))
+        self.start("daemon", impatient_daemon.__name__, "run", "-w", str(self.home / "workspace.yaml"))
 
     @property
     def url(self) -> str:
@@ -208,7 +209,7 @@ def test_a_backfill_that_is_cancelled_resumed_and_loses_its_daemon_delivers_ever
     land_history(installation, *DAYS)
     selection = [{"path": [stage]} for stage in ROAD]
     # Else the days may be through before the daemon looks at what is to be cancelled.
-    emulator.faults.add(kind="delay", path="/collection/", seconds=6, times=None)
+    emulator.faults.add(kind="delay", path="/collection/", seconds=2, times=None)
     answer = programs.ask(LAUNCH, params={"assetSelection": selection, "partitionNames": DAYS})
     first = answer["launchPartitionBackfill"]["backfillId"]
     programs.wait("a day at work", lambda: "running" in standings(installation).values())
