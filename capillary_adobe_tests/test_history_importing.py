@@ -151,6 +151,17 @@ def test_a_file_is_imported_once_whatever_it_is_called(importer: Importer) -> No
     assert importer.landed() == before
 
 
+def test_a_file_whose_name_tells_its_template_can_be_renamed_until_it_is_imported(importer: Importer) -> None:
+    # The required columns alone, and none that tells the template.
+    content = csv("bill_id,user_id,bill_amount,event_date", "1,77,10.50,2026-09-01")
+    with pytest.raises(TemplateUnknown):
+        importer.import_("export-17.csv", content)
+    done = importer.import_("Transactions/export-17.csv", content)
+    assert (done.events, done.file.name) == (1, "Transactions/export-17.csv")
+    ((_, line),) = importer.lines()
+    assert line["export"]["file"] == "Transactions/export-17.csv"
+
+
 def test_a_changed_file_is_a_version_of_its_own_and_says_which_it_follows(importer: Importer) -> None:
     first = importer.import_("bills.csv", csv(BILLS, bill(1)))
     second = importer.import_("bills.csv", csv(BILLS, bill(1), bill(2)))

@@ -108,7 +108,8 @@ class HistoryFiles:
     def begin(self, file: HistoryFile) -> HistoryFile:
         """Note that an import begins, or goes on.
 
-        The moment at which it first began stays, and so does the name that the file had then: its lines tell both.
+        The moment at which it first began stays. So does the name that the file had when its first object was about to land,
+        since its lines tell it; until then a file may be renamed, as its name may tell its template.
         """
         values = {
             "version": file.version,
@@ -119,8 +120,14 @@ class HistoryFiles:
             "begun_ms": self._now_ms(),
         }
         statement = self._state.insert(history_files).values(values)
+        c, new = history_files.c, statement.excluded
+        found_as = {
+            name: sa.case((c.landing.is_(None), new[name]), else_=c[name])
+            for name in ("name", "place", "size", "changed_ms")
+        }
+        statement = statement.on_conflict_do_update(index_elements=["version"], set_={"failed": None, **found_as})
         with self._state.begin() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["version"], set_={"failed": None}))
+            connection.execute(statement)
             return _file(connection.execute(_by_version(file.version)).mappings().one())
 
     def land(self, version: str, landing: str) -> None:

@@ -52,12 +52,17 @@ def test_what_is_kept_of_a_day_is_what_was_counted(files: HistoryFiles) -> None:
     assert str(kept.totals["pointsIssued.points"]) == "0.10"
 
 
-def test_the_first_beginning_and_its_name_stay(files: HistoryFiles, clock: Clock) -> None:
+def test_the_first_beginning_stays_and_the_name_once_objects_are_to_land(files: HistoryFiles, clock: Clock) -> None:
+    files.begin(HistoryFile(ONE.version, "first.zip", "/first", 10, 500))
+    clock.seconds = 150
     first = files.begin(ONE)
+    assert (first.name, first.place, first.size, first.changed_ms) == ("bills.zip", "/in", 10, 1_000)
+    files.land(ONE.version, "digest")
     files.fail(ONE.version, "why")
     clock.seconds = 200
     again = files.begin(HistoryFile(ONE.version, "renamed.zip", "/elsewhere", 10, 5_000))
     assert (again.begun_ms, again.name, again.failed) == (first.begun_ms, "bills.zip", None)
+    assert (again.place, again.changed_ms) == ("/in", 1_000)
     assert first.begun_ms == 100_000
 
 
