@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Form:
     """How files are written; None where it is found out from the file.
 
-    `dates` are forms as `strptime` takes them, tried in this order after ISO 8601. `decimal` is the sign before fractions.
+    `escape` stands before a quote within quotes, and before itself; None where quotes are doubled alone. `dates` are forms as
+    `strptime` takes them, tried in this order after ISO 8601. `decimal` is the sign before fractions.
     """
 
     delimiter: str | None = None
@@ -20,3 +21,4 @@ class Form:
     quote: str = '"'
     dates: tuple[str, ...] = ()
     decimal: str = "."
+    escape: str | None = None

@@ -7,6 +7,7 @@ column means (`templates.py`).
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -36,10 +37,21 @@ class Dialect(NamedTuple):
 
     delimiter: str
     quote: str
+    escape: str | None = None
 
     def records(self, lines: Iterable[str]) -> Records:
         """The csv module's reader over lines."""
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=True)
+        if self.escape is not None:
+            lines = _alone_doubled(lines, self.escape, self.quote)
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, escapechar=self.escape, strict=True)
+
+
+def _alone_doubled(lines: Iterable[str], escape: str, quote: str) -> Iterator[str]:
+    """Lines whose escapes before anything but a quote or an escape are doubled: csv would drop them, as of `\\N`."""
+    sign = re.escape(escape)
+    found = re.compile(f"{sign}([{sign}{re.escape(quote)}]?)")
+    for line in lines:
+        yield found.sub(lambda one: one[0] if one[1] else escape * 2, line)
 
 
 class Heading(NamedTuple):
@@ -69,7 +81,7 @@ def read_heading(lines: list[str], form: Form, name: str) -> Heading:
             "header_missing", f"The export {name} is empty: it has not even a header. Export it again."
         )
     candidates = (form.delimiter,) if form.delimiter else _DELIMITERS
-    found = [tried for one in candidates if (tried := _tried(lines[blank:], Dialect(one, form.quote)))]
+    found = [tried for one in candidates if (tried := _tried(lines[blank:], Dialect(one, form.quote, form.escape)))]
     if not found:
         raise _unreadable(name, "its quotes do not close")
     _, cells, count, dialect = max(found, key=lambda one: one[0])
@@ -119,5 +131,5 @@ def _unreadable(name: str, why: str) -> ExportUnreadable:
     return ExportUnreadable(
         "header_unreadable",
         f"The header of the export {name} cannot be read: {why}. In the file of INSIGHTS_RULES, `form` tells "
-        "delimiter, quote and encoding.",
+        "delimiter, quote, escape and encoding.",
     )

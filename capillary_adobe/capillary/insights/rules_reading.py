@@ -143,6 +143,11 @@ class _Reading:
                 form = replace(form, **{read: _FORM[read](told)})
         if form.decimal == form.delimiter:
             raise wrong(value.place, "has one sign for delimiter and decimal. No file can be read so; change one.")
+        if form.escape is not None and form.escape in (form.quote, form.delimiter):
+            raise wrong(
+                value.place,
+                "has one sign for escape and another use. Take escape out where quotes are doubled, or change one of them.",
+            )
         return form
 
     def words(self, value: Marked) -> dict[str, dict[str, str]]:
@@ -219,6 +224,12 @@ def _quote(value: Marked) -> str:
     return value.text
 
 
+def _escape(value: Marked) -> str:
+    if not value.is_scalar or len(value.text) != 1 or value.text.isalnum() or value.text.isspace():
+        raise wrong(value.place, "escape is one sign in single quotes, such as '\\'.")
+    return value.text
+
+
 def _decimal(value: Marked) -> str:
     if value.text not in (".", ","):
         raise wrong(value.place, 'decimal is "." or ",".')
@@ -249,6 +260,7 @@ _FORM: Mapping[str, Callable[[Marked], object]] = {
     "delimiter": _delimiter,
     "encoding": _encoding,
     "quote": _quote,
+    "escape": _escape,
     "dates": _dates,
     "decimal": _decimal,
 }

@@ -236,6 +236,43 @@ def test_the_form_goes_before_what_is_found_out() -> None:
     assert refused("a,b\n", Form(encoding="hex")).code == "encoding_unknown"
 
 
+def test_quotes_that_a_sign_escapes_are_read_where_the_form_tells_it() -> None:
+    # As Databricks and Hive write by default; a backslash before anything else is a backslash.
+    data = r'''bill_id,note,amount
+1,"12\" plate, \"blue\"",10
+2,C:\new\,\N
+3,"ends in \\",30
+4,"two
+\"lines\"",40
+5,"doubled ""quotes""",50
+'''
+    found = read(data, Form(escape="\\"))
+    assert found == [
+        Row(2, {"bill_id": "1", "note": '12" plate, "blue"', "amount": "10"}),
+        Row(3, {"bill_id": "2", "note": "C:\\new\\", "amount": "\\N"}),
+        Row(4, {"bill_id": "3", "note": "ends in \\", "amount": "30"}),
+        Row(5, {"bill_id": "4", "note": 'two\n"lines"', "amount": "40"}),
+        Row(7, {"bill_id": "5", "note": 'doubled "quotes"', "amount": "50"}),
+    ]
+    assert codes(read(data))[0] == (2, "row_malformed")
+
+
+@given(tables(), st.sampled_from(["\n", "\r\n"]))
+def test_whatever_is_written_with_an_escape_reads_back(table: tuple[list[str], list[list[str]]], ending: str) -> None:
+    header, rows = table
+
+    def cell(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    text = "".join(",".join(map(cell, row)) + ending for row in [header, *rows])
+    found = read(text, Form(delimiter=",", escape="\\"))
+    assert [row.cells if isinstance(row, Row) else row for row in found] == [
+        {name: text for name, text in zip(header, row, strict=True) if text}
+        for row in rows
+        if any(row) and row != header
+    ]
+
+
 @pytest.mark.parametrize(("encoding", "text"), [("cp1252", "Müller €"), ("latin-1", "Müller"), ("utf-8", "Müller €")])
 def test_encodings_are_found_out(encoding: str, text: str) -> None:
     assert read(f"a,b\n1,{text}\n".encode(encoding)) == [Row(2, {"a": "1", "b": text})]

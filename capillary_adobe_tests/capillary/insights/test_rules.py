@@ -100,14 +100,14 @@ def test_columns_are_found_by_headers_that_are_alike_and_can_be_left_out(file: P
 def test_the_context_has_the_organisations_words_and_forms(file: Path) -> None:
     rules = read(
         file,
-        "form: {delimiter: ';', decimal: ',', dates: ['%d/%m/%Y'], encoding: cp1252, quote: \"'\"}\n"
+        "form: {delimiter: ';', decimal: ',', dates: ['%d/%m/%Y'], encoding: cp1252, quote: \"'\", escape: '\\'}\n"
         "words: {deduction_type: {Redeemed points: redeemed}}\n"
         "custom_fields: {transactions: [colour]}\nextended_fields: {transactions: [gift]}",
     )
     context = rules.context(7, KOLKATA, "INR")
-    assert rules.form == Form(";", "cp1252", "'", ("%d/%m/%Y",), ",")
+    assert rules.form == Form(";", "cp1252", "'", ("%d/%m/%Y",), ",", "\\")
     assert (context.org_id, context.zone, context.currency) == (7, KOLKATA, "INR")
-    assert (context.dates, context.decimal) == (("%d/%m/%Y",), ",")
+    assert rules.form == Form(";", "cp1252", "'", ("%d/%m/%Y",), ",", "\\")
     assert context.words == {"deduction_type": {"redeemedpoints": "redeemed"}}
     assert rules.own_fields_of("transactions") == ("colour", "gift")
     assert context.custom_fields == {"transactions": ("colour",)}
@@ -144,6 +144,9 @@ MISTAKES = [
     ("form: {encoding: zip}", "1:18", "no encoding"),
     ("form: {delimiter: ab}", "1:19", "one sign"),
     ("form: {quote: ''}", "1:15", "one sign"),
+    ("form: {escape: ab}", "1:16", "one sign"),
+    ("form: {escape: '\"'}", "1:7", "one sign for escape and another use"),
+    ("form: {escape: ';', delimiter: ';'}", "1:7", "one sign for escape and another use"),
     ("form: {decimal: ';'}", "1:17", 'decimal is "." or ","'),
     ("form: {delimiter: ',', decimal: ','}", "1:7", "one sign for delimiter and decimal"),
     ("form: {delimitr: ';'}", "1:8", "Is it delimiter?"),
