@@ -12,7 +12,7 @@ from typing import Final
 
 from capillary_adobe.state import State
 from capillary_adobe.state.history_days import HistoryDays
-from capillary_adobe.state.history_files import HistoryFiles
+from capillary_adobe.state.history_files import HistoryFiles, import_lock
 from capillary_adobe.state.loyalty_history import LoyaltyHistory
 from capillary_adobe.state.transaction_details import TransactionDetails
 
@@ -22,15 +22,17 @@ _DAY_MS: Final = 86_400_000
 def forget_outdated(state: State, kept_days: int, now_ms: int) -> int | None:
     """Remove states that were replaced before the last `kept_days` days, and before the first day of history that waits.
 
-    Returns how many states went; None where an import has begun and not ended, whose days nobody knows yet: states then stay.
-    Details of bills go by their age alone, since an export brings its own.
+    Returns how many states went; None while an import is at work, whose days nobody knows yet: states then stay. One that was
+    killed holds nothing up, as it may never be repeated; if it is, it tells its states once more. Details of bills go by their
+    age alone, since an export brings its own.
 
     Raises:
         StateError: the database cannot be read or written.
     """
     before_ms = now_ms - kept_days * _DAY_MS
     TransactionDetails(state).prune(before_ms)
-    if any(file.done_ms is None and file.failed is None for file in HistoryFiles(state).all()):
+    begun = (file.version for file in HistoryFiles(state).all() if file.done_ms is None)
+    if any(state.is_held(import_lock(version)) for version in begun):
         return None
     waiting = [_begins_ms(one.day) for one in HistoryDays(state).all() if one.standing != "done"]
     return LoyaltyHistory(state).prune(min([before_ms, *waiting]) * 1000)

@@ -32,6 +32,7 @@ from capillary_adobe.history_sorting import Staging
 from capillary_adobe.history_work import work_folder
 from capillary_adobe.landing.store import LandingError
 from capillary_adobe.state import Customers, Erasures, FileDay, HistoryFile, HistoryFiles, StateError
+from capillary_adobe.state.history_files import import_lock
 
 Progress = Callable[[str], None]
 TOLD_OF_A_FILE: Final = (PlaceError, ExportUnreadable, TemplateUnknown)
@@ -182,7 +183,7 @@ def import_file(
     with _folder(setup) as folder:
         path, version = _fetched(place, found, folder)
         progress(f"{found.name}: {path.stat().st_size:,} bytes fetched, version {version[:12]}")
-        with setup.state.day_lock(f"import-{version}"):
+        with setup.state.day_lock(import_lock(version)):
             known = files.find(version)
             if known is not None and known.done_ms is not None and not again:
                 return Imported(known, files.days(version), already=True, follows=_follows(files, known))
@@ -229,10 +230,11 @@ def _imported(
     _demand_watermarks(file, made.counts, setup)
     files = HistoryFiles(setup.state, setup.clock)
     _demand_the_same(file, made, setup)
+    # Before the merge: from then on the import counts as begun, so that nobody forgets what its days will be told.
+    files.land(file.version, made.digest)
     merged = Customers(setup.state, setup.max_customers, setup.clock).merge(made.facts.read())
     Erasures(setup.state).note(merged.deleted, int(setup.clock() * 1000))
     progress(f"{file.name}: {merged.facts:,} facts of customers merged")
-    files.land(file.version, made.digest)
     for number, _ in enumerate(made.objects.land(setup.landing), 1):
         if number % _OBJECTS_A_WORD == 0 or number == len(made.objects.keys):
             progress(f"{file.name}: {number:,} of {len(made.objects.keys):,} objects landed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from capillary_adobe.forgetting import forget_outdated
 from capillary_adobe.profiles.document import CustomerKey, Facts, Stamp
 from capillary_adobe.state import Customers, LoyaltyHistory, State
 from capillary_adobe.state.history_days import HistoryDays
-from capillary_adobe.state.history_files import HistoryFile, HistoryFiles
+from capillary_adobe.state.history_files import HistoryFile, HistoryFiles, import_lock
+from capillary_adobe_tests.history_imports import ORG, TIERS, Importer, csv, tier
 
 KEY = CustomerKey(1, 5)
 TIER = "program.973.tier_name"
@@ -68,9 +69,15 @@ def test_states_that_a_waiting_day_will_be_told_stay(state: State, standing: str
 
 def test_while_an_import_is_at_work_nothing_is_forgotten(state: State) -> None:
     files = HistoryFiles(state)
-    files.begin(HistoryFile("f" * 64, "tiers.zip", "folder", 1, 1))
-    assert (forget(state), tier_before_noon(state)) == (None, "Silver")
-    files.finish("f" * 64, 0, [])
+    with state.day_lock(import_lock("f" * 64)):
+        files.begin(HistoryFile("f" * 64, "tiers.zip", "folder", 1, 1))
+        assert (forget(state), tier_before_noon(state)) == (None, "Silver")
+        files.finish("f" * 64, 0, [])
+    assert forget(state) == 2
+
+
+def test_an_import_that_was_killed_holds_nothing_up(state: State) -> None:
+    HistoryFiles(state).begin(HistoryFile("f" * 64, "tiers.zip", "folder", 1, 1))
     assert forget(state) == 2
 
 
@@ -79,3 +86,51 @@ def test_an_import_that_failed_holds_nothing_up(state: State) -> None:
     files.begin(HistoryFile("f" * 64, "tiers.zip", "folder", 1, 1))
     files.fail("f" * 64, "the zip is damaged")
     assert forget(state) == 2
+
+
+def test_states_that_went_after_an_import_was_killed_are_told_by_its_repetition(tmp_path: Path) -> None:
+    importer = Importer(tmp_path, start=date(2023, 1, 1), now=NOW_MS / 1000)
+    rows = [
+        tier(number, f"2023-05-0{number}", name=name) for number, name in enumerate(["Bronze", "Silver", "Gold"], 1)
+    ]
+    found = importer.put("tiers.csv", csv(TIERS, *rows))
+
+    def tier_on_the_second() -> str | None:
+        moment_ms = int(datetime(2023, 5, 2, 12, tzinfo=UTC).timestamp() * 1000)
+        [known] = LoyaltyHistory(importer.state).registers_as_of([(CustomerKey(ORG, 77), moment_ms * 1000)])
+        return known["program.3.tier_name"].value if "program.3.tier_name" in known else None
+
+    class Killed(BaseException):
+        """What ends a process, as far as the import is concerned: it notes nothing."""
+
+    class Said(list[str]):
+        def append(self, words: str) -> None:
+            if "facts of customers" in words:
+                assert (forget(importer.state), tier_on_the_second()) == (None, "Silver")
+                raise Killed
+
+    importer.said = Said()
+    with pytest.raises(Killed):
+        importer.take(found)
+    assert (forget(importer.state), tier_on_the_second()) == (2, None)
+    importer.said = []
+    importer.take(found)
+    assert (forget(importer.state), tier_on_the_second()) == (0, "Silver")
+
+
+def test_an_import_again_keeps_what_days_will_be_told_that_it_adds(tmp_path: Path) -> None:
+    importer = Importer(tmp_path, start=date(2026, 1, 1), now=NOW_MS / 1000)
+    rows = [tier(number, f"2023-05-0{number}", name=name) for number, name in enumerate(["Bronze", "Silver"], 1)]
+    found = importer.put("tiers.csv", csv(TIERS, *rows))
+    importer.take(found)
+    assert forget(importer.state) == 1
+    importer.start = date(2023, 1, 1)
+
+    class Said(list[str]):
+        def append(self, words: str) -> None:
+            if "facts of customers" in words:
+                super().append(str(forget(importer.state)))
+
+    importer.said = Said()
+    importer.take(found, again=True)
+    assert importer.said == ["None"]

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from capillary_adobe.state.file_locks import locked, locked_if_free
+from capillary_adobe.state.file_locks import is_locked, locked, locked_if_free
 
 metadata = sa.MetaData()
 
@@ -244,6 +244,22 @@ class State:
                 # A connection that broke has lost its lock already; the server gives it back.
                 with suppress(SQLAlchemyError):
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+
+    def is_held(self, day: str) -> bool:
+        """Whether a writer holds a day just now, without waiting for it.
+
+        Raises:
+            StateError: the database cannot be reached or read.
+        """
+        if self.is_sqlite:
+            try:
+                return is_locked(self._lock_file(day))
+            except OSError as error:
+                raise self._unusable(error) from error
+        # Of a transaction, it ends with it.
+        tried = sa.select(sa.func.pg_try_advisory_xact_lock(_lock_number(day)))
+        with self.begin() as connection:
+            return not connection.execute(tried).scalar_one()
 
     @contextmanager
     def lock_if_free(self, name: str) -> Iterator[bool]:

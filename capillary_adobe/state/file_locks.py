@@ -27,6 +27,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a file that stays, as of `locked`.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    try:
+        with path.open() as file:
+            return not _try(file)
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
     """Hold the lock of a file if nobody does, and tell whether; the file goes with the lock.

@@ -58,6 +58,11 @@ history_file_days = sa.Table(
 sa.Index("history_file_days_by_day", history_file_days.c.day)
 
 
+def import_lock(version: str) -> str:
+    """The name under which an import of a version is at work, for `State.day_lock`."""
+    return f"import-{version}"
+
+
 @dataclass(frozen=True)
 class HistoryFile:
     """A version of an export. `rows` are those that the reader counted; `failed` is why an import stopped, in words.

@@ -69,6 +69,19 @@ def test_the_lock_of_a_day_excludes_and_ends_with_a_killed_process(url: str, sta
         thread.join()
 
 
+def test_whether_a_day_is_held_is_told_without_waiting_and_without_holding_it(url: str, state: State) -> None:
+    assert not state.is_held(DAY), "whose lock nobody ever took"
+    with holder(url, DAY) as process:
+        assert (state.is_held(DAY), state.is_held(NEXT_DAY)) == (True, False)
+        process.kill()
+    thread, held = try_to_hold(state, DAY)
+    assert held.wait(10)
+    thread.join()
+    assert not state.is_held(DAY)
+    with state.day_lock(DAY):
+        assert state.is_held(DAY)
+
+
 def test_the_lock_of_a_day_excludes_within_a_process(state: State) -> None:
     inside: list[int] = []
 
