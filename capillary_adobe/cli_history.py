@@ -75,20 +75,16 @@ def _imported(opened: Place, given: str | None, setup: ImportSetup, *, again: bo
 
     def import_one(found: FoundFile) -> Imported:
         _progress(f"{found.name}: imported in a run of {os.environ['DAGSTER_HOME']} …")
-        return import_as_run(found, _address(given, found), HistoryFiles(setup.state), again=again)
+        return import_as_run(found, _location(given), HistoryFiles(setup.state), again=again)
 
     return import_place(opened, setup, _progress, again=again, import_one=import_one)
 
 
-def _address(given: str | None, found: FoundFile) -> str:
-    """The address of a file of the place that was named; empty for one of INSIGHTS_URL."""
-    if given is None:
-        return ""
-    if "://" not in given:
-        path = Path(given).absolute()
-        return str(path if path.is_file() else path / found.name)
-    is_file = given.rpartition("/")[2] == found.name
-    return given if is_file else f"{given.rstrip('/')}/{found.name}"
+def _location(given: str | None) -> str:
+    """Where a run finds what was named here; empty for INSIGHTS_URL."""
+    if given is None or "://" in given:
+        return given or ""
+    return str(Path(given).absolute())
 
 
 def _looked(place: Place, setup: ImportSetup) -> Iterator[Looked | NotImported]:

@@ -20,7 +20,7 @@ from capillary_adobe.state import HistoryFiles
 
 
 def import_as_run(found: FoundFile, location: str, files: HistoryFiles, *, again: bool) -> Imported:
-    """Import a file in a run of the instance in DAGSTER_HOME; `location` is its address, empty for a file of INSIGHTS_URL.
+    """Import a file in a run of the instance in DAGSTER_HOME; `location` is where it was found, empty for INSIGHTS_URL.
 
     Raises:
         HistoryImportError: the run failed; the text is the one that an operator reads in the UI.

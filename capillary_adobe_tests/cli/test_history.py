@@ -136,3 +136,24 @@ def test_with_dagster_the_import_stands_in_the_ui(
         assert partition.startswith("bills.csv ")
         statuses = {run.tags["dagster/partition"][:5]: run.status for run in instance.get_runs()}
     assert statuses == {"a.csv": dg.DagsterRunStatus.FAILURE, "bills": dg.DagsterRunStatus.SUCCESS}
+
+
+def test_with_dagster_a_file_of_a_folder_is_the_same_as_without(
+    call: Call, variables: dict[str, str], place: Path
+) -> None:
+    # The folder tells the template, and the name holds what addresses give a meaning to.
+    file = place / "exports" / "Transactions" / "50%25 #1?.csv"
+    file.parent.mkdir()
+    file.write_bytes(csv("bill_id,user_id,bill_amount,event_date", "1,77,10.50,2026-09-01"))
+    (file.parent / "other.csv").write_bytes(csv("bill_id,user_id,bill_amount,event_date", "2,77,10.50,2026-09-02"))
+    (place / "home").mkdir()
+    folder = (place / "exports").as_uri()
+    answer = call("import-history", folder, "--json", DAGSTER_HOME=str(place / "home"), **variables)
+    assert answer.exit_code == 0, answer.output
+    told = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(one["file"], one["events"]) for one in told] == [
+        ("Transactions/50%25 #1?.csv", 1),
+        ("Transactions/other.csv", 1),
+    ]
+    left = call("import-history", folder, **variables)
+    assert left.stdout.count("imported before") == 2

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -48,8 +47,8 @@ class ImportConfig(dg.Config):
     location: str = Field(
         default="",
         description=(
-            "Path or URL of one file that lies elsewhere than INSIGHTS_URL, as `/srv/exports/2025.zip`, `s3://…` or "
-            "`sftp://…`. Empty: the file that the partition names."
+            "Path or URL of a file that lies elsewhere than INSIGHTS_URL, as `/srv/exports/2025.zip`, `s3://…` or `sftp://…`; "
+            "or of the folder in which lies what the partition names. Empty: it lies at INSIGHTS_URL."
         ),
     )
     again: bool = Field(
@@ -94,7 +93,7 @@ def build_history_files() -> dg.AssetsDefinition:
             started = time.perf_counter()
             setup = ImportSetup.read(landing.open(), state.open())
             place = open_place(config.location or _url(setup.insights), setup.insights)
-            found = _only(place) if config.location else _found(place, context.partition_key)
+            found = _named(place, context.partition_key) if config.location else _found(place, context.partition_key)
             imported = import_file(place, found, setup, context.log.info, again=config.again)
             account = account_of_file(imported.file, imported.days, setup.landing)
             return dg.MaterializeResult(
@@ -128,7 +127,7 @@ def _url(settings: InsightsSettings) -> str:
 
 
 def _found(place: Place, key: str) -> FoundFile:
-    """The file that a partition names."""
+    """The file of INSIGHTS_URL that a partition names."""
     found = next((one for one in place.files() if partition_key(one) == key), None)
     if found is None:
         raise dg.Failure(
@@ -139,14 +138,17 @@ def _found(place: Place, key: str) -> FoundFile:
     return found
 
 
-def _only(place: Place) -> FoundFile:
-    """The file of an address that names one."""
-    found = list(islice(place.files(), 2))
-    if len(found) != 1:
+def _named(place: Place, key: str) -> FoundFile:
+    """The file of an address: of several that which the partition names."""
+    files = list(place.files())
+    found = files[0] if len(files) == 1 else next((one for one in files if partition_key(one) == key), None)
+    if found is None:
         raise dg.Failure(
-            "`location` must name one file, and is a folder or empty. Write its whole path or URL.", allow_retries=False
+            "`location` must name one file, and is empty or a folder without what the partition names. Write its whole path "
+            "or URL.",
+            allow_retries=False,
         )
-    return found[0]
+    return found
 
 
 def _shown(imported: Imported, seconds: float) -> dict[str, Any]:
