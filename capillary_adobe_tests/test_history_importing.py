@@ -162,6 +162,16 @@ def test_a_file_whose_name_tells_its_template_can_be_renamed_until_it_is_importe
     assert line["export"]["file"] == "Transactions/export-17.csv"
 
 
+def test_an_export_whose_column_of_customers_is_called_otherwise_is_no_export_of_bills_without_any(
+    importer: Importer,
+) -> None:
+    content = csv(BILLS.replace("user_id", "Member No"), bill(1))
+    with pytest.raises(TemplateUnknown, match="lacks customer_id"):
+        importer.import_("bills.csv", content)
+    importer.rules = "columns: {transactions: {Member No: customer_id}}"
+    assert importer.import_("bills.csv", content).events == 1
+
+
 def test_a_changed_file_is_a_version_of_its_own_and_says_which_it_follows(importer: Importer) -> None:
     first = importer.import_("bills.csv", csv(BILLS, bill(1)))
     second = importer.import_("bills.csv", csv(BILLS, bill(1), bill(2)))

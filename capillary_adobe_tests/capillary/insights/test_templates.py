@@ -106,9 +106,12 @@ def test_order_case_and_what_does_not_count_change_nothing(data: st.DataObject, 
 
 
 def test_cells_come_under_our_names_without_the_empty_ones() -> None:
-    matched = find_template(["Bill ID", "bill_amount", "event_date", "item_code", "Shade", "notes"], "x.csv", NO_RULES)
+    matched = find_template(
+        ["Bill ID", "user_id", "bill_amount", "event_date", "item_code", "Shade", "notes"], "x.csv", NO_RULES
+    )
     cells = {
         "Bill ID": "7",
+        "user_id": "5",
         "bill_amount": "1.5",
         "event_date": "2026-01-31",
         "item_code": "a",
@@ -116,7 +119,7 @@ def test_cells_come_under_our_names_without_the_empty_ones() -> None:
         "notes": "",
     }
     assert matched.named(cells) == {
-        "bill_id": "7", "bill_amount": "1.5", "event_date": "2026-01-31", "item_code": "a", "Shade": "red",
+        "bill_id": "7", "customer_id": "5", "bill_amount": "1.5", "event_date": "2026-01-31", "item_code": "a", "Shade": "red",
     }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def test_of_two_headers_of_a_column_the_one_that_is_named_first_counts() -> None
 
 
 def test_renamed_columns_are_found_by_the_rules_and_can_be_left_out() -> None:
-    header = "Receipt,Receipt Total,Sold On,line_item_id,user_id,bill_number"
+    header = "Receipt,Receipt Total,Sold On,line_item_id,user_id,mobile,bill_number"
     assert "Receipt" in why_not(header)
     rules = InsightsRules(
         columns={
@@ -151,14 +154,14 @@ def test_renamed_columns_are_found_by_the_rules_and_can_be_left_out() -> None:
                 "receipt": "bill_id",
                 "receipttotal": "bill_amount",
                 "soldon": "event_date",
-                "userid": None,
+                "mobile": None,
             }
         }
     )
     matched = find_template(header.split(","), "x.csv", rules)
     assert matched.template.name == "transactions"
     assert matched.columns["Receipt"] == "bill_id"
-    assert "user_id" not in matched.columns
+    assert "mobile" not in matched.columns
 
 
 def test_a_header_that_is_named_like_a_column_of_ours_and_is_not_it_says_nothing() -> None:
@@ -189,9 +192,9 @@ def test_the_rules_come_first_then_columns_then_the_files_name() -> None:
 
 
 def test_a_file_that_lacks_a_column_of_its_template_says_which_line_mends_it() -> None:
-    told = why_not("bill_number,Total,event_date,line_item_id", "Transactions_2026.zip/a.csv")
+    told = why_not("bill_number,Total,event_date,user_id,line_item_id", "Transactions_2026.zip/a.csv")
     assert "lacks bill_id, bill_amount." in told
-    assert "bill_number, Total, event_date, line_item_id" in told
+    assert "bill_number, Total, event_date, user_id, line_item_id" in told
     assert "columns:\n  transactions:\n    <its header>: bill_id" in told
     assert "<its header>: bill_amount" in told
 
