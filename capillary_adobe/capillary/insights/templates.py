@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from glob import escape
 from importlib import resources
 from typing import Any, Literal, Protocol
 
@@ -262,7 +263,7 @@ def _glob(name: str) -> str:
     """A glob for files such as this one: its name up to the first digit, which is mostly a date."""
     last = name.rsplit("/", 1)[-1]
     head = last[: next((place for place, sign in enumerate(last) if sign.isdigit()), len(last))]
-    return f"*{head}*" if head.strip("._- ") else f"*{last}"
+    return f"*{escape(head)}*" if head.strip("._- ") else f"*{escape(last)}"
 
 
 @dataclass(frozen=True)

@@ -153,9 +153,15 @@ def test_links_and_names_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "exports" / "a" / "circle").symlink_to(tmp_path / "exports")
     (tmp_path / "exports" / "link.csv").symlink_to(tmp_path / "exports" / "a" / "b.csv")
     (tmp_path / "exports" / "broken.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "exports" / "round.csv").symlink_to("round.csv")
     Path(os.fsdecode(os.fsencode(tmp_path / "exports") + b"/\xff.csv")).write_bytes(b"x")
     place = open_place(str(tmp_path / "exports"), insights())
     assert [one.name for one in place.files()] == ["a/b.csv", "link.csv"]
+
+
+def test_a_path_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    place = open_place(str(tmp_path / ("x" * 300)), insights())
+    assert "cannot be read (File name too long)" in refused(lambda: list(place.files()))
 
 
 def test_links_at_a_server(sftp: SftpServer, tmp_path: Path) -> None:

@@ -230,11 +230,15 @@ def test_a_file_of_a_template_that_is_not_read_is_not_taken_for_bills_by_their_c
     assert find_template(bills, "Transactions_2026.csv", NO_RULES).template.name == "transactions"
 
 
-def test_the_line_that_ignores_a_file_ignores_it() -> None:
+@pytest.mark.parametrize(
+    "name", ["brand/Footfall_2026.zip/a.csv", "brand/Footfall [all]_2026.csv", "Footfall what?2026.csv"]
+)
+def test_the_line_that_ignores_a_file_ignores_it(name: str) -> None:
     with pytest.raises(TemplateUnread) as told:
-        find("a,b", "brand/Footfall_2026.zip/a.csv")
+        find("a,b", name)
     glob = str(told.value).split('ignore: ["')[1].split('"]')[0]
-    assert InsightsRules(ignore=(glob,)).ignores("brand/Footfall_2026.zip/a.csv")
+    assert InsightsRules(ignore=(glob,)).ignores(name)
+    assert not InsightsRules(ignore=(glob,)).ignores("brand/other.csv")
 
 
 def test_of_several_templates_the_one_that_reads_more_columns_counts_and_a_tie_is_to_be_named() -> None:

@@ -39,9 +39,13 @@ class FolderPlace:
         Raises:
             PlaceError: there is no such folder or file, or it cannot be listed.
         """
-        if self.path.is_file():
-            yield _found(self.path.name, self.path.stat())
-        elif self.path.is_dir():
+        try:
+            is_file, is_folder = self.path.is_file(), self.path.is_dir()
+        except OSError as error:
+            raise _unreadable(str(self), error) from error
+        if is_file:
+            yield self._state(self.path.name, self.path)
+        elif is_folder:
             yield from sorted(self._walk(self.path, ""))
         else:
             raise PlaceError(f"There is no folder or file {self}. Make it, or correct INSIGHTS_URL or the path given.")
@@ -56,8 +60,8 @@ class FolderPlace:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield _found(f"{prefix}{entry.name}", entry.stat())
+            elif (state := _state_of(entry)) is not None:
+                yield _found(f"{prefix}{entry.name}", state)
 
     def fetch(self, name: str, target: Path) -> str:
         """Copy a file, and give the hex SHA-256 of its bytes.
@@ -94,6 +98,15 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
                 yield block
     except OSError as error:
         raise _unreadable(str(path), error) from error
+
+
+def _state_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """The state of a file; None of what is none, of a link that leads nowhere, and of what has gone since it was listed."""
+    try:
+        return entry.stat() if entry.is_file() else None
+    except OSError as error:
+        _LOG.warning("%s is left out: it cannot be looked at (%s).", entry.path, error.strerror)
+        return None
 
 
 def _found(name: str, state: os.stat_result) -> FoundFile:
