@@ -304,7 +304,8 @@ _MOMENT_EXAMPLE = "Write 2026-10-01, which begins in the organisation's zone, or
 def _glob(place: Place, text: str) -> str:
     if not text.strip():
         raise wrong(place, 'is empty. Write a part of the files\' names between stars, such as "*Footfall*".')
-    if text.count("[") != text.count("]"):
+    plain = text.replace("[[]", "")
+    if plain.count("[") > plain.count("]"):
         raise wrong(place, f"{text[:60]} has a bracket without its partner. A [ of the name itself is written [[].")
     return text
 

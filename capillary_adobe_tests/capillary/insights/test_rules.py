@@ -91,6 +91,11 @@ def test_files_that_are_ignored_or_named(file: Path) -> None:
     assert not rules.ignores("brand/points.zip")
 
 
+@pytest.mark.parametrize("name", ["bills [new.csv", "bills [new].csv", "bills new].csv"])
+def test_a_bracket_of_a_name_is_written_as_the_cure_says(file: Path, name: str) -> None:
+    assert read(file, f'ignore: ["{name.replace("[", "[[]")}"]').ignores(name)
+
+
 def test_columns_are_found_by_headers_that_are_alike_and_can_be_left_out(file: Path) -> None:
     rules = read(file, 'columns: {transactions: {"Bill No.": bill_number, Amount: }}')
     assert rules.columns_of("transactions") == {"billno": "bill_number", "amount": None}
