@@ -166,6 +166,12 @@ def test_a_redemption_without_its_number_or_of_two_customers_is_refused() -> Non
     assert (code, "customer_id" in detail) == ("rows_disagree", True)
 
 
+def test_a_deduction_from_several_awards_is_no_repeat() -> None:
+    other = {**REDEEMED, "awarded_ref_id": 2, "deducted_points": 4}
+    assert told("points", REDEEMED, other).totals == {"points": 34}
+    assert told("points", REDEEMED, other, REDEEMED).totals == {"points": 34}
+
+
 def test_both_templates_tell_a_redemption_alike() -> None:
     money = {"redemption_bill_id": 98, "redemption_bill_number": "B-1", "notes": "n"}
     of_points = told("points", {**REDEEMED, **money, "deduction_currency_value": 15})

@@ -45,7 +45,7 @@ def event(rows: Sequence[Told], kind: str, key: str) -> Exported:
     Raises:
         RowRefused: `rows_disagree`, or a cell cannot be read.
     """
-    rows = repeats_left_out(rows, "deducted_ref_id")
+    rows = repeats_left_out(rows, "deducted_ref_id", "awarded_ref_id")
     # All rows of a key are one customer's but for redemptions, whose number is to have one.
     agreed(rows, "customer_id", Told.id)
     name = EVENTS[kind]

@@ -220,13 +220,16 @@ def _one(values: set[_Value | None], column: str) -> _Value | None:
     return told.pop() if told else None
 
 
-def repeats_left_out(rows: Sequence[Told], column: str) -> list[Told]:
-    """The rows, of those that share an id in the column the last alone: exports repeat rows that have changed since."""
-    last: dict[int, Told] = {}
+def repeats_left_out(rows: Sequence[Told], column: str, part: str | None = None) -> list[Told]:
+    """The rows, of those that share an id in the column the last alone: exports repeat rows that have changed since.
+
+    With `part`, a column that tells apart the rows of one id, they have to share that as well.
+    """
+    last: dict[tuple[int, int | None], Told] = {}
     for place, row in enumerate(rows):
         known = row.id(column)
         # Rows without the id are nobody's repeat; no id is below nought.
-        last[-1 - place if known is None else known] = row
+        last[-1 - place if known is None else known, None if part is None else row.id(part)] = row
     return list(last.values())
 
 
