@@ -34,7 +34,8 @@ def is_locked(path: Path) -> bool:
         OSError: the file cannot be opened.
     """
     try:
-        with path.open() as file:
+        # To be written, since over NFS nobody can lock what he only reads.
+        with path.open("r+") as file:
             return not _try(file)
     except FileNotFoundError:
         return False
