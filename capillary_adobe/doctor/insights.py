@@ -55,16 +55,21 @@ def keys(settings: InsightsSettings) -> list[Verdict]:
         secret = settings.pgp_passphrase
         fault, cure = key_fault(settings.pgp_key_file, secret.get_secret_value() if secret else None)
         named = f"INSIGHTS_PGP_KEY_FILE={settings.pgp_key_file}"
-        found.append(fail(fault, cure) if fault else _kept_private(settings.pgp_key_file, f"{named} opens"))
-    if settings.sftp_key_file is not None and settings.sftp_key_file.is_file():
-        found.append(_kept_private(settings.sftp_key_file, f"INSIGHTS_SFTP_KEY_FILE={settings.sftp_key_file} is there"))
+        found.append(fail(fault, cure) if fault else _kept_private(settings.pgp_key_file, named, "opens"))
+    if settings.sftp_key_file is not None:
+        named = f"INSIGHTS_SFTP_KEY_FILE={settings.sftp_key_file}"
+        found.append(_kept_private(settings.sftp_key_file, named, "is there"))
     return found or [skipped("No key file is set (INSIGHTS_PGP_KEY_FILE, INSIGHTS_SFTP_KEY_FILE).")]
 
 
-def _kept_private(file: Path, words: str) -> Verdict:
-    if file.stat().st_mode & _OTHERS_READ:
-        return warn(f"{words}, and other users of this machine may read it.", f"Run chmod 600 {file}.")
-    return ok(f"{words}.")
+def _kept_private(file: Path, named: str, well: str) -> Verdict:
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        return fail(f"{named} cannot be read ({error.strerror}).", "Name a file that the user may read.")
+    if mode & _OTHERS_READ:
+        return warn(f"{named} {well}, and other users of this machine may read it.", f"Run chmod 600 {file}.")
+    return ok(f"{named} {well}.")
 
 
 def rules(settings: InsightsSettings) -> Verdict:

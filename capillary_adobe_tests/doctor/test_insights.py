@@ -51,6 +51,7 @@ def test_all_is_well(look: Examine, place: Path) -> None:
         ({"INSIGHTS_URL": "ftp://x", **ORG}, "exports", "fail: Exports cannot be taken"),
         ({"INSIGHTS_PGP_KEY_FILE": "text"}, "export keys", "fail: INSIGHTS_PGP_KEY_FILE cannot be read"),
         ({"INSIGHTS_PGP_KEY_FILE": "nowhere"}, "export keys", "fail: INSIGHTS_PGP_KEY_FILE cannot be read"),
+        ({"INSIGHTS_SFTP_KEY_FILE": "nowhere"}, "export keys", "fail: INSIGHTS_SFTP_KEY_FILE=nowhere cannot be read"),
         ({"INSIGHTS_RULES": "nowhere"}, "export rules", "fail"),
         ({"INSIGHTS_RULES": "text"}, "export rules", "fail"),
         ({"INSIGHTS_WORK_FOLDER": "text/x"}, "export work folder", "fail: INSIGHTS_WORK_FOLDER=text/x cannot be"),
