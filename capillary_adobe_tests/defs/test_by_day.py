@@ -69,8 +69,9 @@ def materializations(installation: Installation, stage: str) -> dict[str, dict[s
 def evaluations(installation: Installation, result: dg.ExecuteInProcessResult, day: str) -> dict[str, bool]:
     """What the UI holds of each check of a day, all of them by this run."""
     found: dict[str, bool] = {}
+    graph = installation.definitions.resolve_asset_graph()
     for stage in ROAD:
-        for spec in installation.definitions.resolve_asset_graph().get_check_keys_for_assets({dg.AssetKey(stage)}):
+        for spec in graph.get_check_keys_for_assets({dg.AssetKey(stage)}):
             records = installation.instance.event_log_storage.get_asset_check_execution_history(
                 spec, limit=1, partition_filter=PartitionKeyFilter(key=day)
             )
@@ -211,10 +212,16 @@ def test_a_retry_does_a_day_anew_that_was_touched_since(installation: Installati
 
 def test_who_launches_days_by_hand_has_them_done_anew(installation: Installation) -> None:
     land_history(installation, *DAYS[:2])
-    first = installation.run_days(DAYS[0], DAYS[1])
-    again = installation.run_days(DAYS[0], DAYS[1], tags={"dagster/parent_run_id": first.run_id})
+    # One stage is enough: each asks alike what the former run has finished.
+    first = installation.run_days(DAYS[0], DAYS[1], begin=RAW_EVENTS.name)
+    parent = {"dagster/parent_run_id": first.run_id}
+    again = installation.run_days(DAYS[0], DAYS[1], tags=parent, begin=RAW_EVENTS.name)
     assert again.success
-    assert not any(FINISHED_BY in metadata for metadata in materializations(installation, "raw_events").values())
+    assert not any(FINISHED_BY in metadata for metadata in materializations(installation, RAW_EVENTS.name).values())
+    # Dagster's own retry is told by its number, and has nothing to do.
+    retry = {"dagster/parent_run_id": again.run_id, "dagster/retry_number": "1"}
+    assert installation.run_days(DAYS[0], DAYS[1], tags=retry, begin=RAW_EVENTS.name).success
+    assert all(FINISHED_BY in metadata for metadata in materializations(installation, RAW_EVENTS.name).values())
 
 
 def test_a_resumed_run_leaves_out_what_failed_in_the_stages_before(
