@@ -17,6 +17,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.instance.ref import InstanceRef
 
 from capillary_adobe.defs.assets.history_files import NAME
 from capillary_adobe.defs.build import IMPORT_JOB
@@ -63,8 +64,8 @@ class Importer:
         definitions = self.definitions
         with dg.build_sensor_context(
             instance=self.installation.instance,
-            # As the daemon's: without it, Dagster knows of no partition that the tick adds.
-            instance_ref=self.installation.instance.get_ref(),
+            # As the daemon's: without an address, Dagster knows of no partition that the tick adds. It is not gone to.
+            instance_ref=InstanceRef.from_dir(str(self.folder)),
             resources=self.installation.resources,
             repository_def=definitions.get_repository_def(),
         ) as context:
@@ -132,11 +133,10 @@ def packed(data: bytes, name: str = "Transactions.csv") -> bytes:
     return found.getvalue()
 
 
-def importer_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Importer:
-    """An operator in a folder, whose exports arrive in another below it."""
-    folder, home = root / "exports", root / "dagster_home"
-    for one in (folder, home):
-        one.mkdir(parents=True)
+def importer_of(root: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance | None = None) -> Importer:
+    """An operator in a folder, whose exports arrive in another below it; his runs are kept in memory, or in `instance`."""
+    folder = root / "exports"
+    folder.mkdir(parents=True)
     monkeypatch.chdir(root)
     settings = {
         "INSIGHTS_URL": str(folder),
@@ -147,6 +147,12 @@ def importer_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Importer:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    # An ephemeral instance has no address, by which a tick finds the partitions that it adds.
-    instance = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
-    return Importer(Installation(root / "installation", root / "landing", instance=instance), folder)
+    # On disk, what a run writes to Dagster's files would take three quarters of its time.
+    kept = instance or dg.DagsterInstance.ephemeral()
+    return Importer(Installation(root / "installation", root / "landing", instance=kept), folder)
+
+
+def kept_in(home: Path) -> dg.DagsterInstance:
+    """An instance that two processes have in common."""
+    home.mkdir(exist_ok=True)
+    return dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from capillary_adobe.capillary.insights.places import FoundFile
 from capillary_adobe.defs.assets.history_files import NAME, REFUSED_TAG, partition_key
 from capillary_adobe.state.history_files import HistoryFiles
-from capillary_adobe_tests.defs.importing import OLD, Importer, bills, checks, importer_of, packed, shown
+from capillary_adobe_tests.defs.importing import OLD, Importer, bills, checks, importer_of, kept_in, packed, shown
 from capillary_adobe_tests.defs.installation import failure_of
 
 ROWS = [(1, "100.50", "2025-03-10", 7), (2, "12", "2025-03-10", 8), (3, "5", "2025-03-11", 8)]
@@ -185,8 +185,9 @@ def test_a_file_that_cannot_be_imported_fails_in_words_and_is_marked(
 
 
 def test_an_import_that_was_killed_is_asked_for_again_and_lands_the_same(
-    importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    importer = importer_of(tmp_path, monkeypatch, kept_in(tmp_path / "dagster_home"))
     rows = [(n, f"{n}.25", f"2025-03-{n % 28 + 1:02}", n % 500 + 1) for n in range(1, 5000)]
     importer.put("bills.zip", bills(rows))
     (request,) = importer.tick().requests
@@ -219,11 +220,10 @@ def test_an_import_that_was_killed_is_asked_for_again_and_lands_the_same(
 _RUN = """
 import sys
 from pathlib import Path
-import dagster as dg
-from capillary_adobe_tests.defs.importing import Importer
+from capillary_adobe_tests.defs.importing import Importer, kept_in
 from capillary_adobe_tests.defs.installation import Installation
 root = Path(sys.argv[1])
-instance = dg.DagsterInstance.local_temp(str(root / "dagster_home"), overrides={"telemetry": {"enabled": False}})
+instance = kept_in(root / "dagster_home")
 Importer(Installation(root / "installation", root / "landing", instance=instance), root / "exports").run(sys.argv[2])
 """
 
