@@ -102,7 +102,8 @@ def progress(state: State, now_ms: int | None = None) -> BackfillProgress:
         ],
         files=len(files),
         files_done=sum(one.done_ms is not None for one in files),
-        files_failed=sum(one.failed is not None for one in files),
+        # One that was imported before stands as it landed, though an import of it failed since.
+        files_failed=sum(one.failed is not None and one.done_ms is None for one in files),
         file_rows=sum(one.rows for one in files),
     )
 

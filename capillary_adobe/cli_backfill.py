@@ -64,6 +64,6 @@ def _files(found: BackfillProgress) -> str:
     if not found.files:
         return ""
     open_ = found.files - found.files_done - found.files_failed
-    under_way = f", {open_} under way" if open_ > 0 else ""
+    under_way = f", {open_} under way" if open_ else ""
     failed = f", {found.files_failed} failed" if found.files_failed else ""
     return f"\n\nFiles imported: {found.files_done} with {found.file_rows} rows{under_way}{failed}"

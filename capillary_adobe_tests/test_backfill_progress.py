@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capillary_adobe.backfill_progress import STANDINGS, BackfillProgress, expected_end, progress
+from capillary_adobe.cli_backfill import told
 from capillary_adobe.state import HistoryDays, HistoryFile, HistoryFiles, SentBatch, SentBatches, State
 
 NOON_MS = 1_764_158_400_000  # 2025-11-26 12:00 UTC
@@ -145,6 +146,24 @@ def test_files_are_counted_by_how_far_they_are(story: Story) -> None:
     files.fail("b", "The zip is damaged.")
     found = story.progress
     assert (found.files, found.files_done, found.files_failed, found.file_rows) == (3, 1, 1, 42)
+
+
+def test_a_file_whose_import_failed_only_when_it_was_repeated_is_imported(story: Story) -> None:
+    files = HistoryFiles(story.state, lambda: story.now_ms / 1000)
+    for version in ("a", "b"):
+        files.begin(HistoryFile(version, f"{version}.csv", "/exports", 10, NOON_MS))
+    files.finish("a", 42, [])
+    # Such as with --again under other rules: what landed before stands, and nothing was written.
+    files.begin(HistoryFile("a", "a.csv", "/exports", 10, NOON_MS))
+    files.fail("a", "An import of this file under other rules has landed objects that differ.")
+    found = story.progress
+    assert (found.files, found.files_done, found.files_failed) == (2, 1, 0)
+    assert "Files imported: 1 with 42 rows, 1 under way" in told(found)
+    # It had begun to write when it stopped.
+    files.land("a", "digest")
+    files.fail("a", "The landing store cannot be written.")
+    found = story.progress
+    assert (found.files, found.files_done, found.files_failed) == (2, 0, 1)
 
 
 def test_the_progress_is_plain_values(story: Story) -> None:
