@@ -34,12 +34,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import requests
 
 from bench.receiver_process import SECRET
+from bench.ui_backfills import UiBackfills
 from capillary_adobe.backfill_progress import progress
 from capillary_adobe.balance import Accounts
-from capillary_adobe.defs.road import ROAD
 from capillary_adobe.demo.mix import Mix
 from capillary_adobe.demo.stack import Stack
 from capillary_adobe.demo.surroundings import Ports, Surroundings
@@ -50,8 +49,6 @@ from capillary_adobe.state import HistoryDays, SentBatches, State
 from capillary_adobe.tables import INGESTION_STATUS
 
 LAST = date(2025, 12, 31)
-_LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
-    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 _SETTLE_SECONDS = 30.0
 """After a start of the daemon its sensors take so long to be at work again."""
 _LONGEST_SECONDS = 6 * 3600.0
@@ -95,23 +92,6 @@ def _import(around: Surroundings, days: Sequence[date], each: int) -> None:
     HistoryDays(_state(around)).imported((day.isoformat(), each) for day in days)
 
 
-def _launch(around: Surroundings, days: Sequence[date]) -> None:
-    """Select the assets of the road and these partitions in the UI, and press the button."""
-    selection = [{"path": [name]} for name in ROAD]
-    tags = [{"key": "dagster/priority", "value": "-1"}]
-    params = {
-        "assetSelection": selection,
-        "partitionNames": [day.isoformat() for day in days],
-        "title": "bench.backfill",
-        "tags": tags,
-    }
-    answer = requests.post(
-        f"{around.ui_url}/graphql", json={"query": _LAUNCH, "variables": {"params": params}}, timeout=120
-    ).json()
-    if "backfillId" not in answer.get("data", {}).get("launchPartitionBackfill", {}):
-        raise RuntimeError(f"The backfill was not launched: {answer}")
-
-
 @contextmanager
 def _posting(around: Surroundings, rate: float) -> Iterator[Callable[[], int]]:
     """Post live events at a steady rate while the context lasts; what it gives ends that and tells how many were taken."""
@@ -148,7 +128,8 @@ def _run(around: Surroundings, days: Sequence[date], options: argparse.Namespace
             until = time.monotonic() + options.before
             stack.wait("time before the backfill", lambda: time.monotonic() > until, options.before + 60)
             moments.launched_ms = _now_ms()
-            _launch(around, days)
+            partitions = [day.isoformat() for day in days]
+            UiBackfills(around.ui_url).launch(partitions, "bench.backfill", {"dagster/priority": "-1"})
             half = len(days) // 2
             stack.wait(f"{half} days through", lambda: _through(state) >= half, _LONGEST_SECONDS)
             moments.away.append(_kill(stack))
