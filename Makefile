@@ -33,6 +33,9 @@ bench: .venv/installed-to-develop ## the figures of the road, measured on this m
 	@$(BIN)/python -m bench.receiver --minutes-of-memory 1
 	@$(BIN)/python -m bench.profiles 5000
 	@$(BIN)/python -m bench.customers --customers 200000 --updates 20000
+	@$(BIN)/python -m bench.history_import --megabytes 100 --double
+	@$(BIN)/python -m bench.history --events 50000 --customers 3000 --days 30
+	@$(BIN)/python -m bench.backfill --days 30 --before 60 --rate 2
 	@$(BIN)/python -m bench.lookups --events 1000 --customers 300 --per-batch 50 --seconds 120 --outage 40 --calls 300 --speed 4
 
 clean: ## remove what can be made again; .data stays, it may hold landed events
