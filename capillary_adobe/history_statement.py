@@ -6,7 +6,7 @@ printing (`cli_history.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tabulate import tabulate
@@ -21,7 +21,7 @@ def of_file(one: Imported | Looked | NotImported) -> str:
     if isinstance(one, NotImported):
         return f"{one.name}: not imported: {one.error}" if one.error else f"{one.name}: left alone, {one.reason}"
     if isinstance(one, Looked):
-        return "\n".join([_account(one.would_be, "would be"), *map(_columns, one.files), *_wanted(one.wanted)])
+        return "\n".join([_account(one.would_be, "would be"), *_columns(one.files), *_wanted(one.wanted)])
     if one.already:
         return f"{one.file.name}: imported before, as version {one.file.version[:12]}; nothing is done"
     return _account(one, "")
@@ -65,9 +65,18 @@ def _loud(one: Imported) -> list[str]:
     return told
 
 
-def _columns(csv: LookedCsv) -> str:
+def _columns(files: Iterable[LookedCsv]) -> list[str]:
+    """The columns of CSV files: once for all that are alike, as the parts of a large export are."""
+    alike: dict[tuple[object, ...], list[LookedCsv]] = {}
+    for csv in files:
+        alike.setdefault((csv.template, *csv.columns.items(), *csv.unread), []).append(csv)
+    return [_columns_of(found[0], len(found) - 1) for found in alike.values()]
+
+
+def _columns_of(csv: LookedCsv, more: int) -> str:
     found = [f"  {header} = {column}" if header != column else f"  {header}" for header, column in csv.columns.items()]
-    lines = [f"{csv.name} is of the template {csv.template}; its columns:", *found]
+    which = f"{csv.name} is" if not more else f"{csv.name} and {more} more of the same columns are"
+    lines = [f"{which} of the template {csv.template}; its columns:", *found]
     if csv.unread:
         lines.append(f"  not read: {', '.join(csv.unread)}")
     if csv.absent:

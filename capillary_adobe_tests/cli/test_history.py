@@ -10,7 +10,7 @@ import pytest
 
 from capillary_adobe.defs.assets.history_files import NAME
 from capillary_adobe_tests.cli.conftest import Call, storage
-from capillary_adobe_tests.history_imports import BILLS, TIERS, bill, csv, tier
+from capillary_adobe_tests.history_imports import BILLS, TIERS, bill, csv, tier, zipped
 
 
 @pytest.fixture
@@ -79,6 +79,22 @@ def test_a_look_tells_columns_and_watermarks_and_writes_nothing(
     told = json.loads(call("import-history", str(place / "exports"), "--look", "--json", **variables).stdout)
     assert told["watermark_wanted_for"] == ["tierUpgraded"]
     assert told["files"][0]["unread"] == ["odd"]
+
+
+def test_a_look_tells_the_columns_of_parts_that_are_alike_once(
+    call: Call, variables: dict[str, str], place: Path
+) -> None:
+    odd = BILLS.replace("item_code", "odd")
+    parts = zipped(a=csv(BILLS, bill(1)), b=csv(odd, bill(2)), c=csv(BILLS, bill(3)), d=csv(BILLS, bill(4)))
+    (place / "exports" / "bills.zip").write_bytes(parts)
+    answer = call("import-history", str(place / "exports"), "--look", **variables)
+    assert answer.exit_code == 0, answer.output
+    told = [line for line in answer.stdout.splitlines() if "of the template" in line]
+    assert told == [
+        "bills.zip/a.csv and 2 more of the same columns are of the template transactions; its columns:",
+        "bills.zip/b.csv is of the template transactions; its columns:",
+    ]
+    assert answer.stdout.count("  not read: odd\n") == 1
 
 
 def test_a_place_with_a_file_that_fails_is_imported_past_it(call: Call, variables: dict[str, str], bills: Path) -> None:
