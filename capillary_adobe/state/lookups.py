@@ -120,8 +120,8 @@ class LookupQueue:
     ) -> list[Lookup]:
         """Up to `limit` look-ups that are due, the urgent and oldest first, for this run alone until the lease ends.
 
-        Whoever takes them tells what came of each (`Awaited.answered`, `put_back`); of a run that died they come back by themselves.
-        `only` restricts them to these, `urgency` to those at least as urgent.
+        Whoever takes them tells what came of each (`Awaited.answered`, `put_back`); of a run that died they come back by
+        themselves. `only` restricts them to these, `urgency` to those at least as urgent.
         """
         c = lookups.c
         query = sa.select(lookups).where(c.due_ms <= now_ms, c.urgency <= urgency)
