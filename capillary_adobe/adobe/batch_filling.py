@@ -147,17 +147,23 @@ class BatchFilling:
             DeliveryError: AEP cannot be reached or refuses. The batch stays open.
         """
         if self._current is not None:
-            self._finish(self._current)
+            self._finish(self._current.batch)
             self._let_go()
 
     def abandon(self, day: str) -> None:
-        """Have AEP drop the day's batches that are not complete and in nobody's hands: their entities can go another way."""
+        """Have AEP drop the day's batches that are not complete and in nobody's hands: their entities can go another way.
+
+        What AEP has taken over, and could not tell us, is no longer to be dropped: it waits for its verdict.
+        """
         for batch in self._register.unfinished(day):
             with self._state.lock_if_free(lock_of(batch)) as free:
                 if free and (batch := self._still_open(batch)):
                     found = self._catalog.find(self._settings.events_dataset_id, batch.external_id)
-                    aep_id = batch.aep_id or (found.batch_id if found is not None else None)
-                    self._give_up(replace(batch, aep_id=aep_id))
+                    batch = replace(batch, aep_id=batch.aep_id or (found.batch_id if found is not None else None))
+                    if batch.aep_id is not None and _is_closed(self._catalog.batch(batch.aep_id)):
+                        self._finish(batch)
+                    else:
+                        self._give_up(batch)
 
     def _in_hand(self, day: str) -> _Current:
         """The batch in hand, with room for more; a new one where there is none."""
@@ -207,7 +213,7 @@ class BatchFilling:
             self._current = opened
             return
         with opened.held:
-            self._finish(opened)
+            self._finish(opened.batch)
 
     def _still_open(self, batch: SentBatch) -> SentBatch | None:
         now = self._register.find(batch.external_id)
@@ -225,13 +231,14 @@ class BatchFilling:
         if found is not None and found.stage is Stage.GONE:
             self._judge.settle(batch, found, self._counts_of)
             return None
+        if _is_closed(found):
+            # Its answer was lost. No file can follow, and whatever it holds has left.
+            return _Current(batch, self._settings.batch_max_files, held.pop_all())
         files = self._receipts.of_requests(f"{batch.external_id}/")
         if self._holds_what_is_held(files) or not self._write_again(batch, files):
             self._give_up(batch)
             return None
-        # Where AEP has closed it already, and its answer was lost, no file can follow.
-        full = found is not None and found.stage is not Stage.OPEN
-        return _Current(batch, self._settings.batch_max_files if full else len(files), held.pop_all())
+        return _Current(batch, len(files), held.pop_all())
 
     def _created(self, batch: SentBatch) -> str:
         if batch.aep_id is not None:
@@ -326,8 +333,7 @@ class BatchFilling:
         if batch.aep_id is not None and batch.aep_id not in counts.batches:
             counts.batches.append(batch.aep_id)
 
-    def _finish(self, current: _Current) -> None:
-        batch = current.batch
+    def _finish(self, batch: SentBatch) -> None:
         if not self._receipts.entities_of(f"{batch.external_id}/"):
             # AEP fails a batch without a file.
             self._give_up(batch)
@@ -366,6 +372,11 @@ class _Peekable:
             raise StopIteration
         message, self._next = self._next, None
         return message
+
+
+def _is_closed(found: Batch | None) -> bool:
+    """Whether AEP has taken a batch over, to ingest it."""
+    return found is not None and found.stage not in (Stage.OPEN, Stage.GONE)
 
 
 def _name(request_id: str) -> str:
