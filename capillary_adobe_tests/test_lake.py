@@ -103,6 +103,17 @@ def test_a_slice_replaced_by_nothing_is_empty(lake: Lake) -> None:
     assert (lake.count(SET_ASIDE, Slice(DAY)), lake.days(SET_ASIDE)) == (0, [])
 
 
+def test_what_changes_nothing_is_no_commit(lake: Lake) -> None:
+    write(lake, DAY, "one", [1])
+    log = Path(lake.uri(SET_ASIDE)) / "_delta_log"
+    before = sorted(log.iterdir())
+    assert write(lake, NEXT_DAY, "one", []) == 0
+    assert write(lake, DAY, "two", []) == 0
+    assert lake.replace(SET_ASIDE, Slice(NEXT_DAY), iter(())) == 0
+    assert sorted(log.iterdir()) == before
+    assert lines(lake, Slice(DAY)) == [1]
+
+
 def test_a_stage_is_a_slice_of_its_own(lake: Lake) -> None:
     for stage in ("raw", "xdm"):
         row = sample(QUARANTINE) | {"stage": stage}
