@@ -111,14 +111,16 @@ def _launch(
 
 
 def _span(config: BackfillConfig) -> tuple[str, str]:
-    for name, text in (("first_day", config.first_day), ("last_day", config.last_day)):
+    span: list[str] = []
+    for name, text in (("first_day", config.first_day or "0001-01-01"), ("last_day", config.last_day or "9999-12-31")):
         try:
-            date.fromisoformat(text or "2025-01-31")
+            # Other forms that are understood would not sort among the days.
+            span.append(date.fromisoformat(text).isoformat())
         except ValueError as error:
             raise dg.Failure(
                 f"{name} in the run's config is no day; write it as 2025-01-31.", allow_retries=False
             ) from error
-    return config.first_day, config.last_day or "9999-12-31"
+    return span[0], span[1]
 
 
 def _at_work(instance: dg.DagsterInstance) -> str | None:

@@ -111,6 +111,12 @@ def test_days_that_no_backfill_may_take_are_told(installation: Installation, mon
     assert told.startswith("last_day in the run's config is no day")
 
 
+def test_a_bound_counts_as_the_day_that_it_is_however_it_is_written(installation: Installation) -> None:
+    land_history(installation, *DAYS)
+    _, told = press(installation, first_day="20261002", last_day="2026-W40-6")
+    assert [days for _, days in launched(installation)] == [[DAYS[1], DAYS[2]]], told
+
+
 @dataclass
 class Programs:
     """Dagster's three programs on an installation."""
