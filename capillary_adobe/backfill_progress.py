@@ -51,6 +51,7 @@ class BackfillProgress:
     days_done_last_hour: int
     expected_end_ms: int | None
     why_unknown: str | None
+    waiting: list[str]
     running: list[str]
     failed: list[FailedDay]
     files: int
@@ -82,7 +83,8 @@ def progress(state: State, now_ms: int | None = None) -> BackfillProgress:
     left = sum(one.events for one in known if stands[one.day] in ("waiting", "running", "at_aep"))
     lately = [one for one in known if stands[one.day] == "done" and (one.done_ms or 0) > now_ms - _HOUR_MS]
     rate = _rate(lately, now_ms)
-    end_ms, unknown = _end(by_standing, left, rate, now_ms)
+    waiting = [day for day, standing in stands.items() if standing == "waiting"]
+    end_ms, unknown = _end(by_standing, waiting, left, rate, now_ms)
     return BackfillProgress(
         days={name: by_standing[name] for name in STANDINGS},
         first_day=known[0].day if known else None,
@@ -94,6 +96,7 @@ def progress(state: State, now_ms: int | None = None) -> BackfillProgress:
         days_done_last_hour=len(lately),
         expected_end_ms=end_ms,
         why_unknown=unknown,
+        waiting=waiting,
         running=[day for day, standing in stands.items() if standing == "running"],
         failed=[
             FailedDay(one.day, one.failed_ms or 0, one.attempts, one.cause or "")
@@ -146,7 +149,9 @@ def _rate(lately: Sequence[HistoryDay], now_ms: int) -> float | None:
     return round(sum(one.events for one in lately) / seconds, 1) if seconds > 0 else None
 
 
-def _end(by_standing: Counter[str], left: int, rate: float | None, now_ms: int) -> tuple[int | None, str | None]:
+def _end(
+    by_standing: Counter[str], waiting: Sequence[str], left: int, rate: float | None, now_ms: int
+) -> tuple[int | None, str | None]:
     open_ = by_standing["waiting"] + by_standing["running"] + by_standing["at_aep"]
     if not open_:
         failed = by_standing["failed"]
@@ -156,6 +161,8 @@ def _end(by_standing: Counter[str], left: int, rate: float | None, now_ms: int) 
     if not by_standing["running"]:
         if not by_standing["waiting"]:
             return None, "every day is sent; AEP's verdict on their batches is awaited"
+        if waiting[0] >= datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat():
+            return None, "what waits is of a day that is still filling; launch the backfill when it is over"
         return None, "no run is at work on the days that wait; launch the backfill"
     if not rate:
         return None, "no day with events came through within the last hour"

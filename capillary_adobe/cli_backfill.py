@@ -47,8 +47,9 @@ def told(found: BackfillProgress) -> str:
 
 
 def _share(found: BackfillProgress, name: str) -> str:
-    if name == "running" and found.running:
-        return f"{found.running[0]} to {found.running[-1]}" if len(found.running) > 1 else found.running[0]
+    named = {"waiting": found.waiting, "running": found.running}.get(name)
+    if named:
+        return f"{named[0]} to {named[-1]}" if len(named) > 1 else named[0]
     total = sum(found.days.values())
     return f"of {total}" if name == "done" else ""
 

@@ -125,11 +125,13 @@ def overlap_of_day(
 def _ending_on(day: str, marks: Mapping[str, int], files: HistoryFiles, zone: ZoneInfo) -> dict[str, int]:
     """The event types whose history ends with a day, and their watermarks."""
     last = {name: datetime.fromtimestamp((mark - 1) / 1000, zone).date().isoformat() for name, mark in marks.items()}
-    later: set[str] = set()
-    # From the day on alone: the whole ledger of years would be read for every one of their days.
-    for one in files.days(after=day):
-        later |= {name for name in one.by_event_type if name in last and one.day <= last[name]}
-    return {name: mark for name, mark in marks.items() if day <= last[name] and name not in later}
+    ending = {name for name in marks if day <= last[name]}
+    # Mostly the next day has them all; the ledger of years would else be read for every one of their days.
+    for one in files.days_after(day) if ending else ():
+        ending -= {name for name in one.by_event_type if name in ending and one.day <= last[name]}
+        if not ending:
+            break
+    return {name: mark for name, mark in marks.items() if name in ending}
 
 
 class _Tables:

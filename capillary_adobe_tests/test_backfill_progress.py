@@ -66,6 +66,13 @@ def test_days_wait_and_nobody_works_on_them(story: Story) -> None:
     assert expected_end(found) == "unknown: no run is at work on the days that wait; launch the backfill"
 
 
+def test_what_waits_of_a_day_that_is_not_over_waits_for_its_end(story: Story) -> None:
+    story.worked_on(story.imported(1), minutes=1)
+    story.days.imported([("2025-11-26", 0)])
+    assert story.progress.waiting == ["2025-11-26"]
+    assert "still filling; launch the backfill when it is over" in expected_end(story.progress)
+
+
 def test_as_long_as_no_day_came_through_the_end_is_unknown(story: Story) -> None:
     first, *_ = story.imported(3)
     story.days.begin(first, "run")

@@ -94,19 +94,21 @@ def _launch(
     road: Sequence[dg.AssetsDefinition],
 ) -> None:
     span = _span(config)
-    at_work = _at_work(context.instance)
-    if at_work:
-        _tell(context, f"Nothing is launched: the backfill {at_work} is at work. {_where(at_work)}", {})
-        return
-    let_go_of_the_dead(context.instance, state)
-    left = days_left(state, store, datetime.now(UTC).date())
-    # Those that have failed come last and by themselves: what fails again costs the others no time.
-    groups = {"days that wait": left.waiting, "days that failed before": left.failed}
-    launched = {
-        _add(context.instance, road, title, chosen): chosen
-        for title, days in groups.items()
-        if (chosen := [day for day in days if span[0] <= day <= span[1]])
-    }
+    # Two who press at the same time would both find nothing at work.
+    with state.day_lock(BACKFILL_JOB):
+        at_work = _at_work(context.instance)
+        if at_work:
+            _tell(context, f"Nothing is launched: the backfill {at_work} is at work. {_where(at_work)}", {})
+            return
+        let_go_of_the_dead(context.instance, state)
+        left = days_left(state, store, datetime.now(UTC).date())
+        # Those that have failed come last and by themselves: what fails again costs the others no time.
+        groups = {"days that wait": left.waiting, "days that failed before": left.failed}
+        launched = {
+            _add(context.instance, road, title, chosen): chosen
+            for title, days in groups.items()
+            if (chosen := [day for day in days if span[0] <= day <= span[1]])
+        }
     _tell(context, _words(launched, left), launched)
 
 
@@ -160,7 +162,13 @@ def _words(launched: dict[str, list[str]], left: Left) -> str:
         f"Launched {len(days)} day{'s' if len(days) > 1 else ''} from {days[0]} to {days[-1]}. {_where(backfill_id)}"
         for backfill_id, days in launched.items()
     ] or ["Nothing is launched: every day of history in question is through, or waits for AEP's verdict."]
-    return "\n".join([*told, *(f"{day} {why}." for day, why in left.not_now.items())])
+    by_reason: dict[str, list[str]] = {}
+    for day, why in left.not_now.items():
+        by_reason.setdefault(why, []).append(day)
+    for why, days in by_reason.items():
+        more = f", and each of the {len(days) - 1} days that follow it to {days[-1]}," if len(days) > 1 else ""
+        told.append(f"{days[0]}{more} {why}.")
+    return "\n".join(told)
 
 
 def _tell(context: dg.OpExecutionContext, words: str, launched: dict[str, list[str]]) -> None:

@@ -7,10 +7,10 @@ here: reading files (`capillary.insights`) and the import (`history_importing.py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -56,6 +56,9 @@ history_file_days = sa.Table(
     sa.Column("totals", sa.JSON, nullable=False),
 )
 sa.Index("history_file_days_by_day", history_file_days.c.day)
+_IN_ORDER: Final = (history_file_days.c.day, history_file_days.c.version, history_file_days.c.template)
+# Parts in which days that somebody may stop reading are fetched.
+_IN_PARTS: Final = {"yield_per": 50}
 
 
 def import_lock(version: str) -> str:
@@ -187,18 +190,22 @@ class HistoryFiles:
         with self._state.read() as connection:
             return [_file(row) for row in connection.execute(query).mappings()]
 
-    def days(self, version: str | None = None, day: str | None = None, after: str | None = None) -> list[FileDay]:
-        """What became of the rows, of one version or of all, of one day, of those after one, or of all."""
+    def days(self, version: str | None = None, day: str | None = None) -> list[FileDay]:
+        """What became of the rows, of one version or of all, of one day or of all."""
         query = sa.select(history_file_days)
         if version is not None:
             query = query.where(history_file_days.c.version == version)
         if day is not None:
             query = query.where(history_file_days.c.day == day)
-        if after is not None:
-            query = query.where(history_file_days.c.day > after)
-        order = (history_file_days.c.day, history_file_days.c.version, history_file_days.c.template)
         with self._state.read() as connection:
-            return [_file_day(row) for row in connection.execute(query.order_by(*order)).mappings()]
+            return [_file_day(row) for row in connection.execute(query.order_by(*_IN_ORDER)).mappings()]
+
+    def days_after(self, day: str) -> Iterator[FileDay]:
+        """What became of the rows of later days, day by day; who has seen enough reads no further."""
+        query = sa.select(history_file_days).where(history_file_days.c.day > day).order_by(*_IN_ORDER)
+        with self._state.read() as connection:
+            for row in connection.execute(query, execution_options=_IN_PARTS).mappings():
+                yield _file_day(row)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -27,6 +27,7 @@ def test_progress_for_people(call: Call, place: Path) -> None:
     rows = {" ".join(line.split()) for line in answer.stdout.splitlines()}
     assert "History from 2025-03-01 to 2025-03-04" in rows
     assert "days that are through 1 of 4" in rows
+    assert "days that wait for a backfill 1 2025-03-04" in rows
     assert "days that a run has begun 1 2025-03-03" in rows
     assert "events 400 100 through, 200 left" in rows
     assert any(row.startswith("Expected end: ") for row in rows)

@@ -105,6 +105,12 @@ def test_days_that_no_backfill_may_take_are_told(installation: Installation, mon
     _, told = press(installation)
     assert launched(installation)[0][1] == [DAYS[1]]
     assert f"{DAYS[0]} lies before HISTORY_START" in told
+    monkeypatch.setenv("HISTORY_START", DAYS[5])
+    end_backfills(installation)
+    assert (
+        f"{DAYS[0]}, and each of the 1 days that follow it to {DAYS[1]}, lies before HISTORY_START"
+        in press(installation)[1]
+    )
     assert f"{today} is still filling" in told
     result, told = press(installation, last_day="31.01.2025")
     assert not result.success
