@@ -74,7 +74,7 @@ def measured(folder: Path, size: Size, *, with_backfill: bool) -> dict[str, Any]
         days = open_landing_store(environment["LANDING_URL"]).days("history")
         report["backfill"] = backfill(folder, environment, sorted(days), _say)
         report["account"], differences = account(environment, figures)
-        wrong += differences
+        wrong += [*differences, *_wrongly_at_aep(report["backfill"]["at_aep"], figures)]
         wrong += [f"backfill ended as {report['backfill']['status']}"] * (
             report["backfill"]["status"] != "COMPLETED_SUCCESS"
         )
@@ -137,6 +137,17 @@ def _wrongly_imported(files: list[dict[str, Any]], figures: Figures) -> list[str
     if refused != figures.refused.total():
         wrong.append(f"{refused} rows refused, not {figures.refused.total()}")
     return wrong
+
+
+def _wrongly_at_aep(at_aep: dict[str, Any], figures: Figures) -> list[str]:
+    """Whether AEP holds each event, and once; profiles, which come again as they change, have no `_id`."""
+    events = [one for one in at_aep["in_lake"]["by_dataset"].values() if one["distinct"]]
+    held, distinct = (sum(one[name] for one in events) for name in ("records", "distinct"))
+    return (
+        []
+        if held == distinct == figures.total
+        else [f"AEP holds {held} records of {distinct} events, not {figures.total}"]
+    )
 
 
 def _environment(folder: Path, size: Size) -> dict[str, str]:
