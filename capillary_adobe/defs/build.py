@@ -35,6 +35,7 @@ from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_j
 from capillary_adobe.defs.history_backfill import build_history_backfill_job
 from capillary_adobe.defs.history_sensor import build_history_sensor
 from capillary_adobe.defs.partitions import landing_days
+from capillary_adobe.defs.purge_job import build_purge_job, build_purge_schedule
 from capillary_adobe.defs.reconcile_schedule import build_reconcile_schedule
 from capillary_adobe.defs.references import (
     build_programs,
@@ -156,11 +157,13 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             reconciliation,
             imports,
             build_erasure_job(),
+            build_purge_job(),
         ],
         schedules=[
             build_reference_schedule(),
             build_reconcile_schedule(RECONCILE_JOB, partitions),
             build_erasure_schedule(),
+            build_purge_schedule(),
         ],
         sensors=[
             build_landing_sensor(JOB),

@@ -27,6 +27,7 @@ from capillary_adobe.settings import (
     ErasureSettings,
     IdentitySettings,
     MappingSettings,
+    ScheduleSettings,
     SettingsError,
     load,
 )
@@ -39,8 +40,6 @@ GROUP: Final = "customers"
 JOB: Final = "erase_deleted_customers"
 SCHEDULE: Final = "erase_deleted"
 CHECK: Final = "deleted_customers_are_gone"
-# When a shop has few customers, and before the day's reconciliation.
-_AT: Final = "0 2 * * *"
 
 
 def build_erased_customers() -> dg.AssetsDefinition:
@@ -123,16 +122,17 @@ def build_erasure_job() -> Any:
 
 def build_erasure_schedule() -> dg.ScheduleDefinition:
     """The schedule that erases each night."""
+    times = load(ScheduleSettings)
 
     @dg.schedule(
         name=SCHEDULE,
         job_name=JOB,
-        cron_schedule=_AT,
-        execution_timezone="UTC",
+        cron_schedule=times.erase_deleted,
+        execution_timezone=times.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            "Each night at 2:00 UTC, erases customers who were deleted at Capillary, and looks whether anything of those "
-            "erased before has come back. It skips while nobody was ever deleted."
+            "Each night (SCHEDULE_ERASE_DELETED), erases customers who were deleted at Capillary, and looks whether anything "
+            "of those erased before has come back. It skips while nobody was ever deleted."
         ),
     )
     def erase_deleted(context: dg.ScheduleEvaluationContext, state: StateResource) -> dg.SkipReason | dg.RunRequest:

@@ -12,26 +12,27 @@ import dagster as dg
 from capillary_adobe.defs.delivery_log import NAME
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.reconciling import not_set_up
+from capillary_adobe.settings import ScheduleSettings, load
 
-# Late enough that what was sent before midnight has landed and was read; early enough to be seen in the morning.
-_AT = "0 4 * * *"
 # Capillary repeats for seven days; on the eighth nothing of the day is on its way any more.
 _SETTLED_DAYS = 8
 
 
 def build_reconcile_schedule(job_name: str, partitions: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
     """The schedule that asks for a job over a day each morning."""
+    times = load(ScheduleSettings)
 
     @dg.schedule(
         name="reconcile_yesterday",
         job_name=job_name,
-        cron_schedule=_AT,
-        execution_timezone="UTC",
+        cron_schedule=times.reconcile_yesterday,
+        execution_timezone=times.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            "Each morning at 4:00 UTC, has yesterday's deliveries by Capillary held against what landed, and once more those "
-            "of eight days ago if they were looked at then: Capillary repeats for seven days. Days in between that could not "
-            "be looked at are made up for after the first morning that goes well. It skips while Capillary's API is not set up."
+            "Each morning (SCHEDULE_RECONCILE_YESTERDAY), has yesterday's deliveries by Capillary held against what "
+            "landed, and once more those of eight days ago if they were looked at then: Capillary repeats for seven "
+            "days. Days in between that could not be looked at are made up for after the first morning that goes well. It "
+            "skips while Capillary's API is not set up."
         ),
     )
     def reconcile_yesterday(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | list[dg.RunRequest]:

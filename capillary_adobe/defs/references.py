@@ -17,13 +17,12 @@ from capillary_adobe.reference_data import (
     refresh_programs,
     refresh_stores,
 )
+from capillary_adobe.settings import ScheduleSettings, load
 from capillary_adobe.state import References
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 
 GROUP = "reference"
 JOB = "read_references"
-# Before reconcile_yesterday, which takes its share of Capillary's quota, too.
-_AT = "30 2 * * *"
 
 
 def build_stores() -> dg.AssetsDefinition:
@@ -120,16 +119,17 @@ def build_reference_job() -> Any:
 
 def build_reference_schedule() -> dg.ScheduleDefinition:
     """The schedule that asks for the job each night."""
+    times = load(ScheduleSettings)
 
     @dg.schedule(
         name="refresh_references",
         job_name=JOB,
-        cron_schedule=_AT,
-        execution_timezone="UTC",
+        cron_schedule=times.refresh_references,
+        execution_timezone=times.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            "Each night at 2:30 UTC, has stores, tills, programs and tiers read from Capillary. It skips while Capillary's API "
-            "is not set up."
+            "Each night (SCHEDULE_REFRESH_REFERENCES), has stores, tills, programs and tiers read from Capillary. It skips "
+            "while Capillary's API is not set up."
         ),
     )
     def refresh_references() -> dg.SkipReason | dg.RunRequest:

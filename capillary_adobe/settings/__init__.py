@@ -44,6 +44,7 @@ from capillary_adobe.settings.reading import (
 )
 from capillary_adobe.settings.receiver import ReceiverSettings
 from capillary_adobe.settings.storage import LandingSettings, Lane, S3Settings, StorageSettings
+from capillary_adobe.settings.upkeep import RetentionSettings, ScheduleSettings
 
 __all__ = [
     "RECORDED",
@@ -63,8 +64,10 @@ __all__ = [
     "MappingSettings",
     "ProfileSettings",
     "ReceiverSettings",
+    "RetentionSettings",
     "RulesSettings",
     "S3Settings",
+    "ScheduleSettings",
     "SchemaSettings",
     "SettingsError",
     "SetupSettings",

@@ -1,4 +1,4 @@
-"""Kinds of values that settings have: hosts, zones, texts that are not empty.
+"""Kinds of values that settings have: hosts, zones, times of schedules, texts that are not empty.
 
 Belongs here: the form of one value, and the words for a wrong one. Does not belong here: which settings there are, and
 reading them (`reading.py`).
@@ -78,6 +78,30 @@ def _webhook_url(value: str) -> str:
     return value
 
 
+_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def _cron(value: str) -> str:
+    fields = value.split()
+    if len(fields) != len(_CRON_BOUNDS) or not all(map(_cron_field, fields, _CRON_BOUNDS)):
+        raise ValueError(
+            "give minute, hour, day of month, month and day of week in numbers, with *, -, / and commas, such as 30 4 * * *"
+        )
+    return " ".join(fields)
+
+
+def _cron_field(text: str, bounds: tuple[int, int]) -> bool:
+    return all(_cron_part(part, *bounds) for part in text.split(","))
+
+
+def _cron_part(text: str, lowest: int, highest: int) -> bool:
+    match = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?", text)
+    if match is None or match[3] == "0":
+        return False
+    first = int(match[1] or lowest)
+    return lowest <= first <= int(match[2] or first) <= highest
+
+
 def _secret(value: SecretStr) -> SecretStr:
     return SecretStr(_not_blank(value.get_secret_value()))
 
@@ -85,6 +109,7 @@ def _secret(value: SecretStr) -> SecretStr:
 Host = Annotated[str, AfterValidator(_host)]
 Inlet = Annotated[str, AfterValidator(_inlet)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Tenant = Annotated[str, AfterValidator(_tenant)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 Name = Annotated[str, AfterValidator(_name)]

@@ -38,7 +38,7 @@ OF_AWS_TOOLS = {
     "AWS_DEFAULT_REGION",
 }
 OUR_VARIABLES = re.compile(
-    r"\b(?:ADOBE|AWS|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|RECEIVE|STATE)_[A-Z][A-Z_]*[A-Z]\b"
+    r"\b(?:ADOBE|AWS|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|RECEIVE|RETENTION|SCHEDULE|STATE)_[A-Z][A-Z_]*[A-Z]\b"
 )
 # Every status that HTTP has, so that one treated in a way of its own is noticed.
 STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
@@ -222,6 +222,18 @@ def test_every_sensor_schedule_and_job_is_described() -> None:
     schedules = {(schedule.name, "schedule") for schedule in build_defs().schedules or []}
 
     assert described == jobs | schedules | {(sensor.name, "sensor") for sensor in found[1]}
+
+
+def test_every_schedule_has_its_time_and_the_variable_that_moves_it() -> None:
+    described = {plain(row[0]): (row[1], plain(row[2])) for row in rows(section(page("operating.md"), "### Schedules"))}
+    schedules = {one.name: one for one in build_defs().schedules or [] if isinstance(one, dg.ScheduleDefinition)}
+
+    assert set(described) == set(schedules)
+    for name, (at, moved_by) in described.items():
+        hour, minute = at.split(":")
+        assert schedules[name].cron_schedule == f"{int(minute)} {hour} * * *" == defaults()[moved_by]
+        assert moved_by == f"SCHEDULE_{name.upper()}"
+        assert schedules[name].default_status is dg.DefaultScheduleStatus.RUNNING
 
 
 def test_the_launchpad_keys_are_those_of_the_run_config() -> None:

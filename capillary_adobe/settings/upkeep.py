@@ -1,0 +1,36 @@
+"""Settings of upkeep: how long what is only kept for people stays, and when the schedules ask.
+
+Belongs here: the fields. Does not belong here: anything that acts on them.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from capillary_adobe.settings.kinds import Cron, Zone
+from capillary_adobe.settings.source import environment
+
+
+class RetentionSettings(BaseSettings):
+    """How long runs of Dagster stay."""
+
+    model_config = environment("RETENTION_")
+
+    run_days: float = Field(
+        default=30.0,
+        ge=1,
+        description="Days that a finished run stays with its events and logs; what the UI still shows as newest stays on.",
+    )
+
+
+class ScheduleSettings(BaseSettings):
+    """When each schedule asks for its job: five fields of cron, in `SCHEDULE_TIMEZONE`. Read when the code location loads."""
+
+    model_config = environment("SCHEDULE_")
+
+    timezone: Zone = Field(default="UTC", description="Zone in which the times of all schedules are meant.")
+    erase_deleted: Cron = Field(default="0 2 * * *", description="When customers deleted at Capillary are erased.")
+    refresh_references: Cron = Field(default="30 2 * * *", description="When stores and programs are read.")
+    purge_runs: Cron = Field(default="30 3 * * *", description="When old runs of Dagster are purged.")
+    reconcile_yesterday: Cron = Field(default="0 4 * * *", description="When Capillary's log of yesterday is compared.")
