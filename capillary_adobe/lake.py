@@ -347,6 +347,8 @@ def _create(table: Table, folder: Path) -> None:
             # Statistics over the other columns would copy personal values into the log.
             "delta.dataSkippingStatsColumns": "batch_id",
             "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
+            # No older version can be read than its files are kept; thirty days of such commits are half a million files.
+            "delta.logRetentionDuration": "interval 7 days",
         },
     )
 

@@ -1,12 +1,13 @@
-"""The lake, changed after the fact: rows put in the place of others, and files removed that nothing refers to.
+"""The lake, changed after the fact: rows put in the place of others, files joined, and files removed that nothing refers to.
 
-Belongs here: what an erasure needs beyond reading and replacing. Does not belong here: which rows and what of them
-(`erasing.py`).
+Belongs here: what an erasure and the upkeep need beyond reading and replacing. Does not belong here: which rows and what of
+them (`erasing.py`), which days (`lake_upkeep.py`).
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 
 import pyarrow as pa
@@ -96,6 +97,83 @@ class RewritableLake(Lake):
         except (DeltaError, OSError) as error:
             raise self._unusable(table, error) from error
         return len(old), len(idle) - len(old)
+
+    def days_to_join(self, table: Table) -> list[str]:
+        """Days with several files that are smaller than a file should be, in order.
+
+        Raises:
+            LakeError: the table cannot be read.
+        """
+        delta = self._look(table)
+        if delta is None:
+            return []
+        actions = pa.table(delta.get_add_actions(flatten=True)).filter(pc.field("size_bytes") < FILE_BYTES)
+        small = Counter(actions["partition.day"].to_pylist())
+        return sorted(day for day, files in small.items() if day and files > 1)
+
+    def join(self, table: Table, day: str) -> int:
+        """Join the small files of a day; how many fewer there are. Rows stay as they are. The caller holds the day's lock.
+
+        Raises:
+            LakeError: the table cannot be written.
+        """
+        before, _ = self.files(table, Slice(day))
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            try:
+                self._open_or_create(table).optimize.compact(
+                    partition_filters=[("day", "=", day)],
+                    target_size=FILE_BYTES,
+                    writer_properties=self._writer[table.name],
+                )
+            except CommitFailedError as error:
+                # Another day was written meanwhile.
+                if attempt == COMMIT_ATTEMPTS:
+                    raise self._unusable(table, error) from error
+            except (DeltaError, OSError) as error:
+                raise self._unusable(table, error) from error
+            else:
+                break
+        after, _ = self.files(table, Slice(day))
+        return before - after
+
+    def dead_files(self, table: Table, hours: int) -> dict[str, list[str]]:
+        """Files, by day, that no current row has been in for some hours; those of runs that died, too.
+
+        What is dead stays so, whatever is written after this look: they may be removed later. A write takes less than `hours`.
+
+        Raises:
+            LakeError: the table cannot be listed.
+        """
+        try:
+            # Listed first: whatever is old by then stands in the log that is read next, or in none.
+            listed = {
+                path: at
+                for day in self._place.days(table.name)
+                for path, at in self._place.written(table.name, day).items()
+            }
+            delta = self._look(table)
+            if delta is None:
+                return {}
+            current = set(pa.table(delta.get_add_actions(flatten=True))["path"].to_pylist())
+            idle = {path: at for path, at in listed.items() if path not in current}
+            dead = _idle_for(delta, idle, hours)
+        except (DeltaError, OSError) as error:
+            raise self._unusable(table, error) from error
+        by_day: defaultdict[str, list[str]] = defaultdict(list)
+        for path in dead:
+            by_day[path.split("/")[0].removeprefix("day=")].append(path)
+        return dict(by_day)
+
+    def remove_files(self, table: Table, paths: list[str]) -> None:
+        """Remove dead files; one that is gone already is no error. The caller holds their day's lock.
+
+        Raises:
+            LakeError: one cannot be removed.
+        """
+        try:
+            self._place.remove(table.name, paths)
+        except OSError as error:
+            raise self._unusable(table, error) from error
 
     def days_with_files(self, table: Table) -> list[str]:
         """Days that have files, also those of which no row is left.

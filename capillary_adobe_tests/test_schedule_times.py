@@ -18,5 +18,5 @@ def test_a_time_is_taken(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
 )
 def test_what_is_no_time_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
     monkeypatch.setenv("SCHEDULE_PURGE_RUNS", time)
-    with pytest.raises(SettingsError, match="^SCHEDULE_PURGE_RUNS is malformed: give minute, hour, .*such as 30 4"):
+    with pytest.raises(SettingsError, match=r"^SCHEDULE_PURGE_RUNS is malformed: give minute, hour, .*such as 30 4"):
         load(ScheduleSettings)

@@ -28,6 +28,7 @@ from capillary_adobe.defs.assets import (
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
 from capillary_adobe.defs.assets.history_files import NAME as HISTORY_FILES
+from capillary_adobe.defs.compact_job import build_compact_job, build_compact_schedule
 from capillary_adobe.defs.customer_sensor import LOOKUP_JOB, REFRESH_JOB, build_customer_sensor
 from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
 from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
@@ -158,12 +159,14 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             imports,
             build_erasure_job(),
             build_purge_job(),
+            build_compact_job(),
         ],
         schedules=[
             build_reference_schedule(),
             build_reconcile_schedule(RECONCILE_JOB, partitions),
             build_erasure_schedule(),
             build_purge_schedule(),
+            build_compact_schedule(),
         ],
         sensors=[
             build_landing_sensor(JOB),

@@ -13,7 +13,7 @@ from capillary_adobe.settings.source import environment
 
 
 class RetentionSettings(BaseSettings):
-    """How long runs of Dagster stay."""
+    """How long runs of Dagster and replaced files of the tables stay."""
 
     model_config = environment("RETENTION_")
 
@@ -21,6 +21,12 @@ class RetentionSettings(BaseSettings):
         default=30.0,
         ge=1,
         description="Days that a finished run stays with its events and logs; what the UI still shows as newest stays on.",
+    )
+    table_days: float = Field(
+        default=7.0,
+        ge=1,
+        le=7,
+        description="Days that a file of a table stays after it was replaced, for whoever still reads an older version.",
     )
 
 
@@ -32,5 +38,6 @@ class ScheduleSettings(BaseSettings):
     timezone: Zone = Field(default="UTC", description="Zone in which the times of all schedules are meant.")
     erase_deleted: Cron = Field(default="0 2 * * *", description="When customers deleted at Capillary are erased.")
     refresh_references: Cron = Field(default="30 2 * * *", description="When stores and programs are read.")
+    compact_tables: Cron = Field(default="0 3 * * *", description="When small files are joined and old ones removed.")
     purge_runs: Cron = Field(default="30 3 * * *", description="When old runs of Dagster are purged.")
     reconcile_yesterday: Cron = Field(default="0 4 * * *", description="When Capillary's log of yesterday is compared.")
