@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capillary_adobe.cli_delivery import deliver, replay
+from capillary_adobe.cli_delivery_switch import delivery
 from capillary_adobe.cli_doctor import doctor
 from capillary_adobe.cli_emulate_capillary import emulate_capillary
 from capillary_adobe.cli_erasure import erasure
@@ -42,6 +43,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
     """Errors whose text is for the operator."""
     from capillary_adobe.adobe import DeliveryError
     from capillary_adobe.capillary.api.client import CapillaryApiError
+    from capillary_adobe.delivery_switch import DeliveryPaused
     from capillary_adobe.demo.surroundings import DemoError
     from capillary_adobe.erasure_orders import ErasureError
     from capillary_adobe.history_importing import TOLD_PLAINLY as OF_HISTORY
@@ -60,6 +62,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
         LandingError,
         MappingError,
         DeliveryError,
+        DeliveryPaused,
         DemoError,
         ReceiverError,
         CapillaryApiError,
@@ -91,6 +94,7 @@ def main() -> None:
 
 main.add_command(deliver)
 main.add_command(replay)
+main.add_command(delivery)
 main.add_command(doctor)
 main.add_command(emulate_capillary)
 main.add_command(erasure)
@@ -301,6 +305,8 @@ def status(day: date | None, *, backfill: bool, as_json: bool) -> None:
     storage = load(StorageSettings)
     accounts = _accounts(storage)
     days = accounts.days()
+    if not as_json:
+        _tell_of_pause(storage)
     if day is None:
         with click.progressbar(days, label="Balancing", file=sys.stderr, hidden=not sys.stderr.isatty()) as known:
             balances = [accounts.balance(one) for one in known]
@@ -323,6 +329,14 @@ def _backfill(*, as_json: bool) -> None:
 
     found = progress(State(load(StorageSettings).state_url))
     click.echo(cli_backfill.as_json(found) if as_json else cli_backfill.told(found))
+
+
+def _tell_of_pause(storage: Any) -> None:
+    from capillary_adobe.state import State
+    from capillary_adobe.state.delivery_pause import DeliveryPause
+
+    if paused := DeliveryPause(State(storage.state_url)).find():
+        click.echo(f"Note: {paused.words}.\n")
 
 
 def _accounts(storage: Any) -> Accounts:

@@ -39,7 +39,9 @@ def deliver(day: date, route: str, *, dry_run: bool, as_json: bool) -> None:
         return
     from capillary_adobe.defs.delivery_config import RouteChoice
     from capillary_adobe.defs.launching import RunFailed, deliver_day
+    from capillary_adobe.delivery_switch import demand_not_paused
 
+    demand_not_paused(_state(), "This command")
     try:
         ran = deliver_day(day.isoformat(), RouteChoice(route))
     except RunFailed as failure:
@@ -69,7 +71,9 @@ def replay(cause: str | None, day: date | None, *, as_json: bool) -> None:
 
 def _replay(cause: str, days: list[str], *, as_json: bool) -> None:
     from capillary_adobe.defs.launching import RunFailed, replay_day
+    from capillary_adobe.delivery_switch import demand_not_paused
 
+    demand_not_paused(_state(), "A replay")
     done: list[dict[str, Any]] = []
     for day in days:
         try:

@@ -7,13 +7,14 @@ behaviour of its own.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
 
 from capillary_adobe.defs.assets import (
     build_aep_verdict,
+    build_closed_days,
     build_customer_lookups,
     build_customers,
     build_enriched_events,
@@ -28,6 +29,7 @@ from capillary_adobe.defs.assets import (
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
 from capillary_adobe.defs.assets.history_files import NAME as HISTORY_FILES
+from capillary_adobe.defs.close_schedule import build_close_job, build_close_schedule
 from capillary_adobe.defs.compact_job import build_compact_job, build_compact_schedule
 from capillary_adobe.defs.customer_sensor import LOOKUP_JOB, REFRESH_JOB, build_customer_sensor
 from capillary_adobe.defs.delivery_log import GROUP as SOURCE_GROUP
@@ -36,6 +38,7 @@ from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_j
 from capillary_adobe.defs.history_backfill import build_history_backfill_job
 from capillary_adobe.defs.history_sensor import build_history_sensor
 from capillary_adobe.defs.partitions import landing_days
+from capillary_adobe.defs.pause_jobs import build_pause_job, build_resume_job
 from capillary_adobe.defs.purge_job import build_purge_job, build_purge_schedule
 from capillary_adobe.defs.reconcile_schedule import build_reconcile_schedule
 from capillary_adobe.defs.references import (
@@ -142,6 +145,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_stores(),
             build_programs(),
             build_erased_customers(),
+            *_built(partitions, build_closed_days),
         ],
         jobs=[
             build_reference_job(),
@@ -160,6 +164,9 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_erasure_job(),
             build_purge_job(),
             build_compact_job(),
+            build_close_job(),
+            build_pause_job(),
+            build_resume_job(),
         ],
         schedules=[
             build_reference_schedule(),
@@ -167,6 +174,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_erasure_schedule(),
             build_purge_schedule(),
             build_compact_schedule(),
+            build_close_schedule(partitions),
         ],
         sensors=[
             build_landing_sensor(JOB),
@@ -182,18 +190,22 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
 
 def _road(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    return _built(
+        partitions,
+        build_raw_events,
+        build_customers,
+        build_enriched_events,
+        build_xdm_events,
+        build_xdm_profiles,
+        build_ingestion_status,
+        build_quarantine,
+    )
+
+
+def _built(
+    partitions: dg.PartitionsDefinition, *builders: Callable[[dg.PartitionsDefinition], dg.AssetsDefinition]
+) -> list[dg.AssetsDefinition]:
     with warnings.catch_warnings():
         # Backfill policies carry a warning that they are in beta; without one, a year is a run a day.
         warnings.filterwarnings("ignore", category=dg.BetaWarning)
-        return [
-            build(partitions)
-            for build in (
-                build_raw_events,
-                build_customers,
-                build_enriched_events,
-                build_xdm_events,
-                build_xdm_profiles,
-                build_ingestion_status,
-                build_quarantine,
-            )
-        ]
+        return [build(partitions) for build in builders]

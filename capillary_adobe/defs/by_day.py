@@ -71,6 +71,29 @@ def by_day(
             yield _one(context, note, _Stage(work, before, try_all))
 
 
+def beside_the_road(context: dg.AssetExecutionContext, work: DayWork) -> Iterator[Any]:
+    """Do the same for each day of the run and show it, for an asset that only looks at days: the first that fails ends it.
+
+    Raises:
+        dg.Failure: a day failed.
+    """
+    with told_plainly():
+        if not over_several_days(context):
+            shown = work(context.partition_key)
+            yield dg.MaterializeResult(metadata=shown.metadata, check_results=shown.check_results)
+            return
+        for day in context.partition_keys:
+            work(day).report(context, day)
+    yield from _told_by_day(context)
+
+
+def _told_by_day(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    for spec in context.assets_def.check_specs:
+        # Of the step as a whole nothing is claimed; each day has its own evaluations.
+        yield dg.Output(None, output_name=spec.get_python_identifier())
+    yield dg.MaterializeResult(metadata={TOLD_BY_DAY: True})
+
+
 @dataclass(frozen=True)
 class _Stage:
     """What a stage does for the days of a run, and for each."""
@@ -115,10 +138,7 @@ def _several(
     finally:
         failed.keep()
     failed.raise_if_last(days)
-    for spec in context.assets_def.check_specs:
-        # Of the step as a whole nothing is claimed; each day has its own evaluations.
-        yield dg.Output(None, output_name=spec.get_python_identifier())
-    yield dg.MaterializeResult(metadata={TOLD_BY_DAY: True})
+    yield from _told_by_day(context)
 
 
 def _go_on(context: dg.AssetExecutionContext, note: HistoryNote, days: Sequence[str]) -> None:

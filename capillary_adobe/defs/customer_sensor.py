@@ -24,6 +24,7 @@ from capillary_adobe.looking_up import LookUps
 from capillary_adobe.settings import ProfileSettings, load
 from capillary_adobe.state import Paces, State
 from capillary_adobe.state.customers import Customers
+from capillary_adobe.state.delivery_pause import DeliveryPause
 from capillary_adobe.tables import INGESTION_STATUS, XDM_PROFILES
 
 LOOKUP_JOB = "look_up_customers"
@@ -87,7 +88,9 @@ def _came_to_nothing(record: dg.RunRecord) -> bool:
 
 
 def _may_send(instance: dg.DagsterInstance, state: State, now_ms: int) -> bool:
-    """Whether a run may send profiles: AEP is not known to be down, and nothing speaks against another run."""
+    """Whether a run may send profiles: delivery is not paused, AEP not known to be down, and nothing speaks against a run."""
+    if DeliveryPause(state).find() is not None:
+        return False
     inlet = Paces(state).look(INLET, now_ms / 1000)
     down = inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000
     return not down and not _resting(instance, REFRESH_JOB, now_ms)

@@ -16,6 +16,7 @@ from capillary_adobe.capillary.insights.places import PlaceError, PlaceUnavailab
 from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.capillary.insights.templates import TemplateUnknown
 from capillary_adobe.capillary.insights.unreadable import ExportInterrupted, ExportUnreadable
+from capillary_adobe.delivery_switch import DeliveryPaused
 from capillary_adobe.history_importing import HistoryImportError, ImportHindered
 from capillary_adobe.lake import LakeError, LakeUnavailable
 from capillary_adobe.landing import LandingError, LandingUnavailable
@@ -30,6 +31,7 @@ _PERMANENT = (
     LandingError,
     LakeError,
     PermanentDeliveryError,
+    DeliveryPaused,
     CapillaryApiError,
     ReconcileError,
     PlaceError,

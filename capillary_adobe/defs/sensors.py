@@ -23,6 +23,7 @@ from capillary_adobe.microbatching import Cursor, MicroBatcher, out_of_range
 from capillary_adobe.pacing import not_answering
 from capillary_adobe.settings import HistorySettings, LandingSettings, Lane, load
 from capillary_adobe.state import LandedObjects, MicroBatch, MicroBatches, Paces, PaceView
+from capillary_adobe.state.delivery_pause import DeliveryPause
 from capillary_adobe.tables import ENRICHED_EVENTS, INGESTION_STATUS, RAW_EVENTS, XDM_EVENTS, XDM_PROFILES
 
 _STEPS = (
@@ -50,9 +51,9 @@ def build_landing_sensor(job_name: str) -> dg.SensorDefinition:
         description=(
             "Polls the landing store and asks for one micro-batch a lane at a time; what lands meanwhile goes into the "
             "next. A micro-batch that failed is asked for again, with growing pauses. The last tick's reason tells what "
-            "it saw; stop the sensor to hold delivery, nothing is lost by that. While AEP is down, only what has failed is "
-            "tried again; the rest waits in the landing store and follows in order of age. Days of history wait for a "
-            "backfill, unless HISTORY_LAUNCH is `micro_batches`."
+            "it saw. To hold delivery use the job pause_delivery; stop the sensor to hold reading, too. While AEP is down, "
+            "only what has failed is tried again; the rest waits in the landing store and follows in order of age. Days of "
+            "history wait for a backfill, unless HISTORY_LAUNCH is `micro_batches`."
         ),
     )
     def landing_sensor(
@@ -80,6 +81,8 @@ def _tick(context: dg.SensorEvaluationContext, landing: LandingResource, state: 
     held = outage_words(Paces(database).look(INLET, now_ms / 1000), now_ms / 1000)
     asked: list[MicroBatch] = []
     words: list[str] = []
+    if paused := DeliveryPause(database).find():
+        words.append(f"{paused.words}, what lands is read and mapped, and waits")
     for lane in LANE_FOLDERS:
         running = _running(context.instance, lane)
         if running:

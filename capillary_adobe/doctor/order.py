@@ -14,6 +14,7 @@ from capillary_adobe.doctor import insights, installation, storage
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.aep_objects import AepObjects
 from capillary_adobe.doctor.capillary_api import capillary_api, rights, webhook
+from capillary_adobe.doctor.delivery import delivery
 from capillary_adobe.doctor.erasure import erasure
 from capillary_adobe.doctor.findings import LOCAL_SECONDS, Check, Finding, examine
 from capillary_adobe.doctor.receiver import receiver
@@ -37,6 +38,7 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         Check("disk", storage.disk),
         Check("state", storage.state),
         Check("erasure", erasure),
+        Check("delivery", delivery),
         *insights.checks(),
         *more,
         *asked.checks(),

@@ -41,3 +41,4 @@ class ScheduleSettings(BaseSettings):
     compact_tables: Cron = Field(default="0 3 * * *", description="When small files are joined and old ones removed.")
     purge_runs: Cron = Field(default="30 3 * * *", description="When old runs of Dagster are purged.")
     reconcile_yesterday: Cron = Field(default="0 4 * * *", description="When Capillary's log of yesterday is compared.")
+    close_day: Cron = Field(default="30 4 * * *", description="When yesterday is closed; give a time after 0:00 UTC.")

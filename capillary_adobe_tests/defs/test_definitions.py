@@ -31,6 +31,7 @@ GRAPH = {
     "stores": {"raw_events"},
     "programs": {"enriched_events"},
     "erased_customers": set(),
+    "closed_days": {"ingestion_status", "quarantine"},
 }
 GROUPS = {
     "history_files": "history",
@@ -43,6 +44,7 @@ GROUPS = {
     "stores": "reference",
     "programs": "reference",
     "erased_customers": "customers",
+    "closed_days": "closing",
 }
 UNPARTITIONED = {
     "aep_verdict",
@@ -122,7 +124,7 @@ def test_runs_take_one_process_and_a_chunk_of_days_alike_for_every_stage() -> No
     definitions = build_defs()
     assert definitions.executor is dg.in_process_executor
     policies = {asset.key.to_user_string(): asset.backfill_policy for asset in road() if asset.backfill_policy}
-    assert policies == dict.fromkeys(ROAD, dg.BackfillPolicy.multi_run(14))
+    assert policies == dict.fromkeys([*ROAD, "closed_days"], dg.BackfillPolicy.multi_run(14))
 
 
 def test_the_stages_read_from_each_other_as_dagster_is_told() -> None:

@@ -4,6 +4,7 @@ Belongs here: what an operator sees of a stage. Does not belong here: the stage'
 """
 
 from capillary_adobe.defs.assets.aep_verdict import build_aep_verdict
+from capillary_adobe.defs.assets.closed_days import build_closed_days
 from capillary_adobe.defs.assets.customer_lookups import build_customer_lookups
 from capillary_adobe.defs.assets.customers import build_customers
 from capillary_adobe.defs.assets.enriched_events import build_enriched_events
@@ -17,6 +18,7 @@ from capillary_adobe.defs.assets.xdm_profiles import build_xdm_profiles
 
 __all__ = [
     "build_aep_verdict",
+    "build_closed_days",
     "build_customer_lookups",
     "build_customers",
     "build_enriched_events",

@@ -33,6 +33,7 @@ from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.history_shown import backfill_numbers, come_through
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
+from capillary_adobe.delivery_switch import demand_not_paused
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.mapping_in_force import InForce, in_force
@@ -41,6 +42,7 @@ from capillary_adobe.profile_making import LOOKUPS
 from capillary_adobe.settings import AdobeSettings, Lane, MappingSettings, load
 from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, RuleStages, SentBatches, State
 from capillary_adobe.state.awaited import Awaited
+from capillary_adobe.state.delivery_pause import DeliveryPause, Paused
 from capillary_adobe.state.microbatches import whole_day_id
 from capillary_adobe.tables import INGESTION_STATUS, TABLES, XDM_EVENTS, XDM_PROFILES
 from capillary_adobe.xdm.language.rule_lines import RuleLines
@@ -86,7 +88,8 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
             "`accepted`, `rejected` and `superseded` (a newer profile of the customer was sent) are final; `failed` and "
             "`pending` are sent by the next run. Materialize a partition to send what is still open; "
             "what AEP has acknowledged is never sent again. In the launchpad, `dry_run` shows what would be sent and sends "
-            "nothing; `reopen_cause` sends again what AEP refused for one cause."
+            "nothing; `reopen_cause` sends again what AEP refused for one cause. While delivery is paused (job "
+            "pause_delivery), `delivery_paused` says so, entities stay `pending`, and go after resume_delivery."
         ),
     )
     def ingestion_status(
@@ -103,7 +106,11 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
             started = time.perf_counter()
             part, tables, database = config.slice(day), run.tables, run.state
             with database.day_lock(day):
-                sent = _deliver(run, part)
+                paused = run.paused()
+                sent = _deliver(run, part, paused)
+                if paused is not None and sent.to_send and not config.dry_run:
+                    # Not asked for again meanwhile: each try would only find the same.
+                    DeliveryPause(database).hold(part.batch_id or whole_day_id(day))
                 for table in TABLES:
                     tables.tidy(table, day)
             seconds = time.perf_counter() - started
@@ -117,6 +124,7 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
             causes = refused_by_cause(database, day)
             return DayShown(
                 metadata={
+                    **({"delivery_paused": paused.words} if paused is not None else {}),
                     **_sent_numbers(sent, run.rate(sent, seconds)),
                     **_day_numbers(account),
                     "refused_by_cause": counts("cause", causes),
@@ -175,6 +183,10 @@ class _Run:
         """The rules in force as the run began to deliver."""
         return in_force(self.state, load(MappingSettings))
 
+    def paused(self) -> Paused | None:
+        """The pause of delivery, looked for anew: it may begin while a run over several days is at work."""
+        return DeliveryPause(self.state).find()
+
     @property
     def lane(self) -> Lane:
         """In which lane the sensor asks for a day that is left open: the live one must not wait for days of a backfill."""
@@ -206,7 +218,7 @@ class _Run:
 
     def send_ahead(self, days: Sequence[str]) -> None:
         """Send the events of several days, which share batches; the days' locks are taken as they are read."""
-        if not self.several or self.config.dry_run or self.config.reopen_cause:
+        if not self.several or self.config.dry_run or self.config.reopen_cause or self.paused() is not None:
             return
         works = [self.work(Slice(day)) for day in days]
         delivery = self.adobe.delivery(self.settings, self.state)
@@ -225,9 +237,12 @@ class _Run:
         return self.work(Slice(day))
 
 
-def _deliver(run: _Run, part: Slice) -> _Sent:
-    """Send what is open and write the outcomes, also when delivery stopped half-way."""
+def _deliver(run: _Run, part: Slice, paused: Paused | None) -> _Sent:
+    """Send what is open and write the outcomes, also when delivery stopped half-way; while it is paused, only the outcomes."""
     config, tables, state = run.config, run.tables, run.state
+    if paused is not None and config.reopen_cause and not config.dry_run:
+        # What it opened would be sent by any run after the pause, past the operator's eyes.
+        demand_not_paused(state, "A replay")
     began_ms = now_ms()
     only = None
     reopened = 0
@@ -242,9 +257,9 @@ def _deliver(run: _Run, part: Slice) -> _Sent:
     if config.dry_run:
         profiles = tables.reader(XDM_PROFILES, part)
         sent.plan = draw(run.settings, state, run.work(part, only), None if config.reopen_cause else profiles)
-    else:
+    elif paused is None or part.day in run.sent:
         failures += _send_events(run, part, only, sent)
-        if only is None:
+        if only is None and paused is None:
             # What keeps events from being sent need not keep profiles.
             failures += _send_profiles(run, part, sent)
     written = write_outcomes(tables, state, part, run.force.hold, RuleLines(run.force.rules))
