@@ -37,6 +37,7 @@ from capillary_adobe.defs.delivery_log import build_capillary_delivery_log
 from capillary_adobe.defs.erasure import build_erased_customers, build_erasure_job, build_erasure_schedule
 from capillary_adobe.defs.history_backfill import build_history_backfill_job
 from capillary_adobe.defs.history_sensor import build_history_sensor
+from capillary_adobe.defs.on_purpose import build_resend_day_job
 from capillary_adobe.defs.partitions import landing_days
 from capillary_adobe.defs.pause_jobs import build_pause_job, build_resume_job
 from capillary_adobe.defs.purge_job import build_purge_job, build_purge_schedule
@@ -165,6 +166,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_purge_job(),
             build_compact_job(),
             build_close_job(),
+            build_resend_day_job(),
             build_pause_job(),
             build_resume_job(),
         ],

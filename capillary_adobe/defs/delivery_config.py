@@ -37,6 +37,11 @@ class DeliveryConfig(MicroBatchConfig):
         description="Send the entities that AEP refused for this cause again, and nothing else; causes are in quarantine.",
     )
 
+    send_again: str = Field(
+        default="",
+        description="Confirms that the whole day is sent once more; the job resend_day tells what to type.",
+    )
+
     @property
     def lane(self) -> Lane:
         """Whose place in the quota the run takes; a whole day waits behind live events."""

@@ -31,9 +31,9 @@ from capillary_adobe.defs.delivery_config import DeliveryConfig
 from capillary_adobe.defs.history_checks import history_claims, history_results
 from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.history_shown import backfill_numbers, come_through
+from capillary_adobe.defs.on_purpose import opened_on_purpose
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
-from capillary_adobe.delivery_switch import demand_not_paused
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.mapping_in_force import InForce, in_force
@@ -240,19 +240,17 @@ class _Run:
 def _deliver(run: _Run, part: Slice, paused: Paused | None) -> _Sent:
     """Send what is open and write the outcomes, also when delivery stopped half-way; while it is paused, only the outcomes."""
     config, tables, state = run.config, run.tables, run.state
-    if paused is not None and config.reopen_cause and not config.dry_run:
-        # What it opened would be sent by any run after the pause, past the operator's eyes.
-        demand_not_paused(state, "A replay")
     began_ms = now_ms()
     only = None
-    reopened = 0
+    every = tables.reader(XDM_PROFILES, Slice(part.day))
+    again = opened_on_purpose(run.context, config, state, part.day, run.work(part).entities, every)
+    reopened = again.profiles
     if config.reopen_cause:
         chosen = standing if config.dry_run else reopen
         only = frozenset(chosen(state, part.day, config.reopen_cause, run.held(part.day)))
         if not config.dry_run:
-            every = tables.reader(XDM_PROFILES, Slice(part.day))
             reopened = reopen_profiles(state, part.day, config.reopen_cause, every)
-    sent = _Sent(DeliveryCounts(), reopened=len(only or ()), profiles_reopened=reopened)
+    sent = _Sent(DeliveryCounts(), reopened=len(only or ()) + again.events, profiles_reopened=reopened)
     failures: list[DeliveryError] = []
     if config.dry_run:
         profiles = tables.reader(XDM_PROFILES, part)
