@@ -1,16 +1,15 @@
 """A day is closed in the morning: late objects read, open entities sent, and one line that says how it stands."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 import requests
 
-from capillary_adobe.closing import ended_within, is_over, landing_days_of, yesterday
 from capillary_adobe.defs.assets.closed_days import CHECK, NAME, was_closed
+from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.close_schedule import CLOSE_JOB
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG
@@ -24,12 +23,12 @@ DAY_BEFORE, DAY, NEXT_DAY = "2026-11-18", "2026-11-19", "2026-11-20"
 FROM_DELIVERY_ON = ["ingestion_status", "quarantine", NAME]
 
 
-@pytest.fixture(autouse=True)
-def place(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An instance that a schedule can be given."""
+@pytest.fixture
+def place(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """An installation with an instance that a schedule can be given."""
     monkeypatch.setenv("CAPILLARY_ORG_TIMEZONE", "UTC")
     with dg.instance_for_test() as installation.instance:
-        yield
+        yield installation
 
 
 class Morning:
@@ -73,12 +72,12 @@ def check_of(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
 
 
 def test_a_day_with_something_late_is_read_as_a_whole_and_closed(
-    installation: Installation, emulator: RunningEmulator
+    place: Installation, emulator: RunningEmulator
 ) -> None:
-    morning = Morning(installation)
-    first = installation.land(f"events/{DAY}/10/1.jsonl", sale(1), sale(2), sale(2))
-    installation.run(DAY, batch=MicroBatchConfig(batch_id=f"live-{DAY}-1", after_key="", up_to_key=first))
-    installation.land(f"events/{DAY}/11/1.jsonl", sale(3))
+    morning = Morning(place)
+    first = place.land(f"events/{DAY}/10/1.jsonl", sale(1), sale(2), sale(2))
+    place.run(DAY, batch=MicroBatchConfig(batch_id=f"live-{DAY}-1", after_key="", up_to_key=first))
+    place.land(f"events/{DAY}/11/1.jsonl", sale(3))
 
     alone = morning.close(DAY, [NAME])
     assert told(alone) == (f"{DAY} is not closed: 1 objects are unread; the books differ by 1 (lines 1).")
@@ -103,13 +102,13 @@ def test_a_day_with_something_late_is_read_as_a_whole_and_closed(
 
 
 def test_a_day_that_stays_open_is_tried_again_the_next_morning(
-    installation: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+    place: Installation, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
-    morning = Morning(installation)
-    installation.land(f"events/{DAY_BEFORE}/10/1.jsonl", sale(1))
+    morning = Morning(place)
+    place.land(f"events/{DAY_BEFORE}/10/1.jsonl", sale(1))
     assert morning.close(DAY_BEFORE).success
-    installation.land(f"events/{DAY}/10/1.jsonl", sale(2))
+    place.land(f"events/{DAY}/10/1.jsonl", sale(2))
     fault = {"kind": "status", "status": 503, "path": "/collection/", "times": None}
     requests.post(f"{emulator.base_url}/control/faults", json=fault, timeout=10).raise_for_status()
     failed = morning.close(DAY)
@@ -122,7 +121,7 @@ def test_a_day_that_stays_open_is_tried_again_the_next_morning(
     requests.delete(f"{emulator.base_url}/control/faults", timeout=10).raise_for_status()
 
     # What an operator holds leaves it open, and is no error.
-    cycle = LifeCycle(installation.state, installation.lake, MappingSettings())
+    cycle = LifeCycle(place.state, place.lake, MappingSettings())
     cycle.pause("transactionAdded")
     held = morning.close(DAY, FROM_DELIVERY_ON)
     assert told(held).startswith(f"{DAY} is not closed: 1 events are pending")
@@ -135,10 +134,10 @@ def test_a_day_that_stays_open_is_tried_again_the_next_morning(
 
 
 def test_the_organisations_day_is_told_where_it_is_another(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    place: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAPILLARY_ORG_TIMEZONE", "Asia/Kolkata")
-    morning = Morning(installation)
+    morning = Morning(place)
     assert list(morning.asked(f"{NEXT_DAY} 04:30")) == [DAY_BEFORE, DAY]
     first = told(morning.close(DAY, FROM_DELIVERY_ON))
     assert first.endswith(f"{DAY} in Asia/Kolkata is not closed: {DAY_BEFORE} is open.")
@@ -148,44 +147,26 @@ def test_the_organisations_day_is_told_where_it_is_another(
     assert morning.asked(f"{NEXT_DAY} 04:30") == {}
 
 
-def test_several_days_are_judged_in_one_run(installation: Installation, recwarn: pytest.WarningsRecorder) -> None:
-    installation.land(f"events/{DAY}/10/1.jsonl", sale(1))
-    job = installation.definitions.resolve_job_def(CLOSE_JOB)
+def test_several_days_are_judged_in_one_run(place: Installation, recwarn: pytest.WarningsRecorder) -> None:
+    place.land(f"events/{DAY}/10/1.jsonl", sale(1))
+    job = place.definitions.resolve_job_def(CLOSE_JOB)
     done = job.execute_in_process(
-        instance=installation.instance,
+        instance=place.instance,
         tags={FIRST_DAY_TAG: DAY_BEFORE, LAST_DAY_TAG: DAY},
         asset_selection=[dg.AssetKey(NAME)],
     )
     assert done.success
     key = dg.AssetKey(NAME)
-    assert installation.instance.get_materialized_partitions(key) == {DAY_BEFORE, DAY}
-    assert [was_closed(installation.instance, day) for day in (DAY_BEFORE, DAY, NEXT_DAY)] == [True, False, None]
+    assert place.instance.get_materialized_partitions(key) == {DAY_BEFORE, DAY}
+    assert [was_closed(place.instance, day) for day in (DAY_BEFORE, DAY, NEXT_DAY)] == [True, False, None]
     verdicts = {one.partition: one.passed for one in done.get_asset_check_evaluations()}
     assert verdicts == {DAY_BEFORE: True, DAY: False}
     assert not [one for one in recwarn if "BackfillPolic" in str(one.message)]
 
 
-@pytest.mark.parametrize(
-    ("name", "now", "day", "parts"),
-    [
-        ("UTC", "2026-11-20T04:30", date(2026, 11, 19), ["2026-11-19"]),
-        ("Asia/Kolkata", "2026-11-20T04:30", date(2026, 11, 19), ["2026-11-18", "2026-11-19"]),
-        ("America/New_York", "2026-11-20T04:30", date(2026, 11, 18), ["2026-11-18", "2026-11-19"]),
-        ("America/New_York", "2026-11-20T06:00", date(2026, 11, 19), ["2026-11-19", "2026-11-20"]),
-        ("Asia/Tokyo", "2026-11-20T04:30", date(2026, 11, 19), ["2026-11-18", "2026-11-19"]),
-    ],
-)
-def test_a_day_lies_in_the_landing_days_that_its_zone_says(name: str, now: str, day: date, parts: list[str]) -> None:
-    zone, moment = ZoneInfo(name), datetime.fromisoformat(now).replace(tzinfo=UTC)
-    assert yesterday(moment, zone) == day
-    assert landing_days_of(day, zone) == parts
-    assert ended_within(parts[-1], zone) == day
-    assert [is_over(one, moment) for one in parts] == [one < "2026-11-20" for one in parts]
-
-
-def test_the_schedule_is_on_and_can_be_moved(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schedule_is_on_and_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     def schedule() -> Any:
-        return installation.definitions.resolve_schedule_def(CLOSE_JOB)
+        return build_defs().resolve_schedule_def(CLOSE_JOB)
 
     assert (schedule().cron_schedule, schedule().execution_timezone) == ("30 4 * * *", "UTC")
     assert schedule().default_status is dg.DefaultScheduleStatus.RUNNING

@@ -90,7 +90,7 @@ def test_whole_days_wait_too_and_what_could_only_send_says_why_it_does_not(
     press(installation, PAUSE_JOB)
     done = installation.run(DAY)
     assert numbers(done)["delivery_paused"].startswith("delivery is paused since")
-    assert installation.run_days(DAY, NEXT_DAY).success
+    assert installation.run_days(NEXT_DAY, NEXT_DAY).success
     plan = installation.run(
         DAY, begin=INGESTION_STATUS.name, until=INGESTION_STATUS.name, batch=DeliveryConfig(dry_run=True)
     )

@@ -101,7 +101,8 @@ def test_what_a_failure_has_left_goes_with_the_next_run(
 def test_what_does_not_go_together_is_refused(
     installation: Installation, emulator: RunningEmulator, sent: list[str]
 ) -> None:
-    for more in ({"dry_run": True}, {"reopen_cause": "aep_other"}, {"batch_id": "live-1"}):
+    beside: list[dict[str, Any]] = [{"dry_run": True}, {"reopen_cause": "aep_other"}, {"batch_id": "live-1"}]
+    for more in beside:
         assert f"the run has `{next(iter(more))}` beside it" in failure_of(resend(installation, f"{DAY} #1", **more))
     chunk = {FIRST_DAY_TAG: DAY, LAST_DAY_TAG: NEXT_DAY}
     assert "the run has several days at once" in failure_of(resend(installation, f"{DAY} #1", day=None, tags=chunk))
