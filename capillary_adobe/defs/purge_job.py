@@ -19,7 +19,7 @@ from capillary_adobe.settings import RetentionSettings, ScheduleSettings, load
 PURGE_JOB: Final = "purge_runs"
 # A job and an op of one name do not load together.
 PURGE_OP: Final = "purge_old_runs"
-# Some thousand runs with SQLite; the next night goes on.
+# A first purge after years takes no slot of the run queue for a night; the next one goes on.
 _BUDGET_SECONDS: Final = 600.0
 _LOCK: Final = "purge-runs"
 
