@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capillary_adobe.cli_alerts import alerts
 from capillary_adobe.cli_delivery import deliver, replay
 from capillary_adobe.cli_delivery_switch import delivery
 from capillary_adobe.cli_doctor import doctor
@@ -42,6 +43,7 @@ _SECRET = "ADOBE_CLIENT_SECRET"  # noqa: S105 - the variable's name
 def _told_plainly() -> tuple[type[Exception], ...]:
     """Errors whose text is for the operator."""
     from capillary_adobe.adobe import DeliveryError
+    from capillary_adobe.alerting.channels import AlertError
     from capillary_adobe.capillary.api.client import CapillaryApiError
     from capillary_adobe.delivery_switch import DeliveryPaused
     from capillary_adobe.demo.surroundings import DemoError
@@ -57,6 +59,7 @@ def _told_plainly() -> tuple[type[Exception], ...]:
 
     return (
         SettingsError,
+        AlertError,
         LakeError,
         StateError,
         LandingError,
@@ -92,6 +95,7 @@ def main() -> None:
     """Capillary loyalty events to Adobe Experience Platform, with proof that each one arrived."""
 
 
+main.add_command(alerts)
 main.add_command(deliver)
 main.add_command(replay)
 main.add_command(delivery)

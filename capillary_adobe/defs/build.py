@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from capillary_adobe.defs.alert_sensors import build_alert_sensor, build_watch_sensor
 from capillary_adobe.defs.assets import (
     build_aep_verdict,
     build_closed_days,
@@ -184,6 +185,8 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_schema_sensor(SCHEMA_JOB),
             build_customer_sensor(look_up, refresh),
             build_history_sensor(IMPORT_JOB),
+            build_alert_sensor(),
+            build_watch_sensor(),
         ],
         resources={**default_resources(), **(resources or {})},
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.

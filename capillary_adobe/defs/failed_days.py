@@ -18,6 +18,9 @@ from capillary_adobe.defs.history_note import HistoryNote, unexpected
 from capillary_adobe.defs.road import before, read_by
 
 FAILED_TAG: Final = "capillary_adobe/failed_days"
+FAILED_BECAUSE: Final = "failed_because"
+"""Metadata of the observation that notes a day which failed in a run over several."""
+
 # Dagster reads these of the run when it fails.
 RETRY_TAG: Final = "dagster/retry_on_asset_or_op_failure"
 RETRY_STRATEGY_TAG: Final = "dagster/retry_strategy"
@@ -119,7 +122,7 @@ class FailedDays:
         self._note.fail(day, cause)
         self._context.log.error("%s: %s", day, cause)
         self._context.log_event(
-            dg.AssetObservation(self._context.asset_key, partition=day, metadata={"failed_because": cause})
+            dg.AssetObservation(self._context.asset_key, partition=day, metadata={FAILED_BECAUSE: cause})
         )
 
     def _words(self, failed: dict[str, str], of: int) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from capillary_adobe.adobe import PermanentDeliveryError, QuotaUsedUp, TransientDeliveryError
+from capillary_adobe.alerting.channels import AlertError
 from capillary_adobe.capillary.api.client import CapillaryApiError, TransientCapillaryApiError
 from capillary_adobe.capillary.insights.places import PlaceError, PlaceUnavailable
 from capillary_adobe.capillary.insights.rules import RulesError
@@ -41,6 +42,7 @@ _PERMANENT = (
     HistoryImportError,
 )
 _TRANSIENT = (
+    AlertError,
     StateError,
     LakeUnavailable,
     LandingUnavailable,

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from capillary_adobe.doctor import insights, installation, storage
 from capillary_adobe.doctor.aep import Aep
 from capillary_adobe.doctor.aep_objects import AepObjects
+from capillary_adobe.doctor.alerts import alerts
 from capillary_adobe.doctor.capillary_api import capillary_api, rights, webhook
 from capillary_adobe.doctor.delivery import delivery
 from capillary_adobe.doctor.erasure import erasure
@@ -39,6 +40,7 @@ def checks(more: Sequence[Check] = (), aep: Aep | None = None) -> list[Check]:
         Check("state", storage.state),
         Check("erasure", erasure),
         Check("delivery", delivery),
+        Check("alerts", alerts, seconds=LOCAL_SECONDS),
         *insights.checks(),
         *more,
         *asked.checks(),

@@ -18,6 +18,7 @@ from capillary_adobe.settings.adobe import (
     TenantSettings,
     VerdictSettings,
 )
+from capillary_adobe.settings.alerts import SEVERITIES, AlertSettings, ChannelRoute, Severity
 from capillary_adobe.settings.capillary import (
     CapillaryApiSettings,
     CapillaryLogSettings,
@@ -48,10 +49,13 @@ from capillary_adobe.settings.upkeep import RetentionSettings, ScheduleSettings
 
 __all__ = [
     "RECORDED",
+    "SEVERITIES",
     "AdobeSettings",
+    "AlertSettings",
     "CapillaryApiSettings",
     "CapillaryLogSettings",
     "CapillarySettings",
+    "ChannelRoute",
     "CredentialSettings",
     "ErasureSettings",
     "HistorySettings",
@@ -71,6 +75,7 @@ __all__ = [
     "SchemaSettings",
     "SettingsError",
     "SetupSettings",
+    "Severity",
     "StorageSettings",
     "TenantSettings",
     "Thresholds",

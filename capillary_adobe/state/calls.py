@@ -15,7 +15,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from capillary_adobe.state.database import metadata
+from capillary_adobe.state.database import State, metadata
 
 WINDOW_SECONDS: Final = 60.0
 # The clocks of several machines differ a little.
@@ -38,7 +38,7 @@ sa.Index("calls_by_end", calls.c.service, calls.c.over_at)
 
 
 class CallsInFlight:
-    """The calls of one service. Every method runs in a transaction that holds the service's row in `pace`.
+    """The calls of one service. Every method but `counted` runs in a transaction that holds the service's row in `pace`.
 
     Moments are in seconds since 1970.
     """
@@ -61,6 +61,12 @@ class CallsInFlight:
             ends = sa.select(calls.c.over_at).where(ours).order_by(calls.c.over_at).offset(count - limit).limit(1)
             room = connection.execute(ends).scalar_one() - now
         return max(0.0, room, apart - (now - last) if last is not None and last <= now else 0.0)
+
+    def counted(self, state: State, now: float) -> int:
+        """How many calls count at a moment; a look from outside, which holds no row."""
+        query = sa.select(sa.func.count()).where(calls.c.service == self._service, calls.c.over_at > now)
+        with state.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def begin(self, connection: sa.Connection, now: float) -> str:
         """Count a call that leaves now; gives its id."""

@@ -165,6 +165,12 @@ class LookupQueue:
         with self._state.read() as connection:
             return connection.execute(sa.select(lookups.c.key).where(due).limit(1)).first() is not None
 
+    def waits(self, urgency: int, since_ms: int, now_ms: int) -> bool:
+        """Whether a look-up of this urgency may be asked now and has been wanted since before a moment."""
+        late = sa.and_(lookups.c.urgency == urgency, lookups.c.due_ms <= now_ms, lookups.c.wanted_ms < since_ms)
+        with self._state.read() as connection:
+            return connection.execute(sa.select(lookups.c.key).where(late).limit(1)).first() is not None
+
     def _move(
         self, connection: sa.Connection, wanted: Sequence[Wanted], due_ms: int, attempts: int | None = None
     ) -> None:

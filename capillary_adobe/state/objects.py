@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -151,3 +152,36 @@ class LandedObjects:
             query = query.where(landed_objects.c.lane == lane)
         with self._state.read() as connection:
             return list(connection.scalars(query))
+
+    def first_day(self, lane: Lane) -> str | None:
+        """The first day of which a lane has a taken object."""
+        query = sa.select(landed_objects.c.day).where(landed_objects.c.lane == lane)
+        with self._state.read() as connection:
+            return connection.scalar(query.order_by(landed_objects.c.day).limit(1))
+
+    def last(self, lane: Lane) -> ReadObject | None:
+        """The object of a lane's last day whose key sorts last."""
+        t = landed_objects.c
+        query = sa.select(t.key, t.object_id, t.lane, t.stored_ms).where(t.lane == lane)
+        with self._state.read() as connection:
+            row = connection.execute(query.order_by(t.day.desc(), t.key.desc()).limit(1)).first()
+            return ReadObject(*row) if row is not None else None
+
+    def is_read(self, key: str) -> bool:
+        """Whether the rows of an object are in the lake."""
+        query = sa.select(landed_objects.c.object_id).where(
+            landed_objects.c.key == key, landed_objects.c.lines.is_not(None)
+        )
+        with self._state.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def stored_between(self, lane: Lane, from_ms: int, to_ms: int) -> bool:
+        """Whether a taken object of a lane was stored between two moments (epoch ms)."""
+        t = landed_objects.c
+        days = [datetime.fromtimestamp(ms / 1000, UTC).date().isoformat() for ms in (from_ms, to_ms)]
+        # By the day as well, which has an index; a slow writer's object may lie under the day before.
+        query = sa.select(t.object_id).where(
+            t.day.between(days[0], days[1]), t.lane == lane, t.stored_ms.between(from_ms, to_ms)
+        )
+        with self._state.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 from capillary_adobe import settings
 from capillary_adobe.adobe.causes import category_of, cause_of
 from capillary_adobe.adobe.errors import CURES, NO_ANSWER, REACTIONS, reaction_to
+from capillary_adobe.alerting.watching import CONDITIONS
 from capillary_adobe.cli import main
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
@@ -38,7 +39,7 @@ OF_AWS_TOOLS = {
     "AWS_DEFAULT_REGION",
 }
 OUR_VARIABLES = re.compile(
-    r"\b(?:ADOBE|AWS|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|RECEIVE|RETENTION|SCHEDULE|STATE)_[A-Z][A-Z_]*[A-Z]\b"
+    r"\b(?:ADOBE|ALERT|AWS|CAPILLARY|CHECK|HISTORY|LAKE|LANDING|MAPPING|RECEIVE|RETENTION|SCHEDULE|STATE)_[A-Z][A-Z_]*[A-Z]\b"
 )
 # Every status that HTTP has, so that one treated in a way of its own is noticed.
 STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
@@ -234,6 +235,18 @@ def test_every_schedule_has_its_time_and_the_variable_that_moves_it() -> None:
         assert schedules[name].cron_schedule == f"{int(minute)} {hour} * * *" == defaults()[moved_by]
         assert moved_by == f"SCHEDULE_{name.upper()}"
         assert schedules[name].default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_every_condition_that_alerts_is_described() -> None:
+    # A credential is named by the operator, a certificate by its host.
+    described = {
+        plain(name)
+        for row in rows(section(page("alerts.md"), "## Everything that alerts"))
+        for name in row[0].split(",")
+    }
+    named = {name for name in described if not name.startswith(("a ", "credential", "certificate"))}
+
+    assert named == set(CONDITIONS)
 
 
 def test_the_launchpad_keys_are_those_of_the_run_config() -> None:

@@ -1,0 +1,195 @@
+"""Alerts of runs: what failed in them, read by real ticks on real instances and sent to a real mailbox and webhook."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from capillary_adobe.defs.run_reading import Place
+from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.state.alerts import Alerts
+from capillary_adobe_tests.alerting.receivers import Receiver, mail, wait_until, webhook
+from capillary_adobe_tests.defs.installation import Installation
+from capillary_adobe_tests.defs.test_by_day import sale_of
+from capillary_adobe_tests.defs.test_road import sale
+
+DAY = "2026-11-19"
+TODAY = datetime.now(UTC).date().isoformat()
+BROKEN = "pointsIssued:\n  fields:\n    loyalty.made.up: {from: x}\n"
+
+
+@dataclass
+class Watch:
+    """An installation whose alert sensor is ticked by the test."""
+
+    installation: Installation
+    mail: Receiver
+    hook: Receiver
+
+    def tick(self, sensor: str = "alert_sensor") -> str:
+        """A tick; its skip reason."""
+        installation = self.installation
+        definitions = installation.definitions
+        with dg.build_sensor_context(
+            instance=installation.instance,
+            resources=installation.resources,
+            repository_def=definitions.get_repository_def(),
+        ) as context:
+            return definitions.resolve_sensor_def(sensor).evaluate_tick(context).skip_message or ""
+
+
+@pytest.fixture(scope="session")
+def receivers() -> Iterator[tuple[Receiver, Receiver]]:
+    with mail() as box, webhook() as hook:
+        yield box, hook
+
+
+@pytest.fixture
+def watch(installation: Installation, receivers: tuple[Receiver, Receiver], monkeypatch: pytest.MonkeyPatch) -> Watch:
+    box, hook = receivers
+    for receiver in receivers:
+        receiver.taken.clear()
+        receiver.refusing, receiver.refused = False, 0
+    monkeypatch.setenv("ALERT_CHANNELS", f"mail={box.url} hook={hook.url}")
+    monkeypatch.setenv("ALERT_SETTLE_SECONDS", "0")
+    monkeypatch.setenv("ADOBE_RETRY_BUDGET_SECONDS", "0")
+    return Watch(installation, box, hook)
+
+
+def now_sale(number: int) -> dict[str, object]:
+    return sale(number, createdAt=int(time.time() * 1000))
+
+
+def hour() -> str:
+    return f"{datetime.now(UTC):%H}"
+
+
+def run_that(instance: dg.DagsterInstance, message: str) -> None:
+    """A run of a job whose op meets an error nobody foresaw."""
+
+    @dg.op
+    def breaks() -> None:
+        raise ValueError(message)
+
+    @dg.job(executor_def=dg.in_process_executor, logger_defs={})
+    def a_job() -> None:
+        breaks()
+
+    a_job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def ended_run(instance: dg.DagsterInstance, day: str, **tags: str) -> None:
+    """A run whose process is gone, as run monitoring finds it."""
+
+    @dg.job
+    def gone() -> None:
+        pass
+
+    run = instance.create_run_for_job(gone, tags={"dagster/partition": day, **tags}, status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(run)
+
+
+def test_a_broken_mapping_is_one_alert_until_it_is_mended(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "own.yaml").write_text(BROKEN)
+    monkeypatch.setenv("MAPPING_PATH", str(rules))
+    for number in (1, 2):
+        watch.installation.land(f"events/{TODAY}/{hour()}/{number}.jsonl", now_sale(number))
+        watch.installation.run(TODAY)
+        watch.tick()
+    expected = [f"Warning: The check mapping_is_sound of xdm_events failed for {TODAY}"]
+    assert watch.mail.titles() == watch.hook.titles() == expected
+    body = watch.mail.taken[0].body
+    assert "own.yaml:3:5: error: pointsIssued: loyalty.made.up is not in the schema" in body
+    assert "`capillary-adobe mapping check` finds the same" in body
+    monkeypatch.delenv("MAPPING_PATH")
+    watch.installation.run(TODAY)
+    assert watch.tick() == "1 runs read, 2 messages sent"
+    assert watch.tick() == "0 runs read, 0 messages sent"
+    assert watch.mail.titles()[1:] == [f"Recovered: The check mapping_is_sound of xdm_events failed for {TODAY}"]
+
+
+def test_aep_that_does_not_answer_is_one_alert_until_it_does(watch: Watch, emulator: RunningEmulator) -> None:
+    watch.installation.land(f"events/{TODAY}/{hour()}/1.jsonl", now_sale(1))
+    emulator.faults.add(kind="reset_before", path="/collection", times=None)
+    for _ in range(3):
+        watch.installation.run(TODAY, raise_on_error=False)
+        watch.tick()
+    assert watch.hook.titles() == watch.mail.titles() == [f"Error: ingestion_status failed for {TODAY}"]
+    body = watch.hook.taken[0].body
+    assert "No answer from AEP" in body
+    assert "What to do: What is not accepted stays pending; the next run sends it." in body
+    emulator.faults.clear()
+    wait_until(lambda: watch.installation.run(TODAY, raise_on_error=False).success, 60, "AEP is asked again")
+    watch.tick()
+    assert watch.hook.titles()[1:] == [f"Recovered: ingestion_status failed for {TODAY}"]
+    assert watch.hook.titles() == watch.mail.titles()
+
+
+def test_a_run_over_several_days_reports_each(watch: Watch) -> None:
+    days = ["2026-11-10", "2026-11-11", "2026-11-12"]
+    for day in days:
+        watch.installation.land(f"history/{day}/1.jsonl", sale_of(day, "one"))
+    bad = watch.installation.landing_root / "history" / days[1] / "2.jsonl"
+    bad.symlink_to(bad.parent)
+    watch.installation.run_days(days[0], days[-1])
+    watch.tick()
+    failed = [title for title in watch.mail.titles() if title.startswith("Error: raw_events failed")]
+    assert failed == ["Error: raw_events failed for 2026-11-11"]
+    bad.unlink()
+    watch.installation.run_days(days[0], days[-1])
+    watch.tick()
+    assert "Recovered: raw_events failed for 2026-11-11" in watch.mail.titles()
+    alerts = Alerts(watch.installation.state).unsettled()
+    assert not [one.key for one in alerts if one.key.startswith(("step:", "run:"))]
+
+
+def test_a_broken_channel_fails_the_tick_and_hears_all_of_it_later(watch: Watch) -> None:
+    watch.mail.refusing = True
+    instance = watch.installation.instance
+    for number in range(45):
+        ended_run(instance, f"2026-10-{number % 30 + 1:02d}")
+    with pytest.raises(dg.Failure, match="The channel mail"):
+        watch.tick()
+    ended_run(instance, "2026-11-01")
+    with pytest.raises(dg.Failure, match="The channel mail"):
+        watch.tick()
+    watch.mail.refusing = False
+    assert watch.tick() == "0 runs read, 1 messages sent"
+    assert [len(receiver.taken) for receiver in (watch.mail, watch.hook)] == [1, 2]
+    assert watch.mail.titles()[0].startswith("Error: A run of gone ended without its work being done for 2026-10-01, ")
+    assert watch.mail.titles()[0].endswith("and 17 more")
+    alerts = Alerts(watch.installation.state).unsettled()
+    assert len(alerts) == 31
+    assert sum(one.times for one in alerts) == 46
+
+
+def test_a_run_that_will_be_tried_again_is_not_told(watch: Watch) -> None:
+    ended_run(watch.installation.instance, DAY, **{"dagster/will_retry": "true"})
+    assert watch.tick() == "1 runs read, 0 messages sent"
+
+
+def test_an_error_that_nobody_foresaw_is_told_without_its_words(watch: Watch) -> None:
+    run_that(watch.installation.instance, "of anna@example.com")
+    watch.tick()
+    [told] = watch.mail.taken
+    assert told.title == "Error: breaks, a step of the job a_job, failed"
+    assert "Cause: An unexpected ValueError." in told.body
+    assert "anna" not in told.body
+
+
+def test_old_runs_are_no_news_to_a_new_installation(watch: Watch) -> None:
+    run_that(watch.installation.instance, "x")
+    place = Place(time.time() + 3600)
+    Alerts(watch.installation.state).note([], 0, "runs", place.text())
+    assert watch.tick() == "0 runs read, 0 messages sent"
+    assert Place.parse("not a place", 5000.0).at == 1400.0
