@@ -71,9 +71,10 @@ def receivers() -> Iterator[tuple[Receiver, Receiver]]:
         yield box, hook
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
-    if request.param == "sqlite":
+    """SQLite, or the database that a test asks for."""
+    if getattr(request, "param", "sqlite") == "sqlite":
         yield State(f"sqlite:///{tmp_path / 'state.db'}")
         return
     with postgres_database() as url:

@@ -9,10 +9,12 @@ from capillary_adobe_tests.alerting.conftest import Desk
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
+both = pytest.mark.parametrize("state", ["sqlite", "postgresql"], indirect=True)
 FAILED = "Error: The check sound of xdm_events failed for 2026-11-26"
 RECOVERED = "Recovered: The check sound of xdm_events failed for 2026-11-26"
 
 
+@both
 def test_a_failure_is_told_once_and_its_end_once(desk: Desk) -> None:
     desk.fail()
     assert desk.send() == 2
@@ -88,6 +90,7 @@ def test_a_failure_after_the_window_is_a_new_alert(desk: Desk) -> None:
     assert "Seen 1 time," in desk.mail.taken[-1].body
 
 
+@both
 def test_days_that_fail_alike_are_one_message(desk: Desk) -> None:
     for day in range(1, 21):
         desk.fail(day=f"2026-11-{day:02d}", cause="it found 4" if day == 2 else "it found 3")
@@ -103,6 +106,7 @@ def test_days_that_fail_alike_are_one_message(desk: Desk) -> None:
     assert [one.partition for one in desk.alerts.unsettled()] == ["2026-11-20"]
 
 
+@both
 def test_a_broken_channel_loses_nothing_and_the_other_hears_nothing_twice(desk: Desk) -> None:
     desk.mail.refusing = True
     desk.fail()
@@ -199,6 +203,7 @@ def test_without_a_channel_alerts_are_kept_and_told_to_the_first_one(desk: Desk)
     assert desk.send() == 2
 
 
+@both
 def test_what_is_over_goes_from_the_list_in_time(desk: Desk) -> None:
     for day in ("2026-11-25", "2026-11-26"):
         desk.fail(day=day)
