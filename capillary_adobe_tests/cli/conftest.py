@@ -18,7 +18,19 @@ from capillary_adobe.demo.traffic import Written, write_day
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.landing.local_store import LocalLandingStore
 
-OURS = ("ADOBE_", "ALERT_", "AWS_", "CAPILLARY_", "CHECK_", "HISTORY_", "LAKE_", "LANDING_", "MAPPING_", "RECEIVE_", "STATE_")
+OURS = (
+    "ADOBE_",
+    "ALERT_",
+    "AWS_",
+    "CAPILLARY_",
+    "CHECK_",
+    "HISTORY_",
+    "LAKE_",
+    "LANDING_",
+    "MAPPING_",
+    "RECEIVE_",
+    "STATE_",
+)
 Call = Callable[..., Result]
 
 

@@ -6,15 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from capillary_adobe.defs.run_reading import Place
-from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.state.alerts import Alerts
-from capillary_adobe_tests.alerting.receivers import Receiver, mail, wait_until, webhook
+from capillary_adobe_tests.alerting.receivers import Receiver, mail, webhook
 from capillary_adobe_tests.defs.installation import Installation
 from capillary_adobe_tests.defs.test_by_day import sale_of
 from capillary_adobe_tests.defs.test_road import sale
@@ -146,6 +144,20 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_words(watch: Watch) ->
     assert told.title == "Error: breaks, a step of the job a_job, failed"
     assert "Cause: An unexpected ValueError." in told.body
     assert "anna" not in told.body
+
+
+def test_each_sensor_tells_when_the_other_falls_behind(watch: Watch) -> None:
+    an_hour_ago = Alerts(watch.installation.state, lambda: time.time() - 3600)
+    an_hour_ago.note([], 0, "conditions", "{}")
+    an_hour_ago.note([], 0, "runs", Place(time.time()).text())
+    assert watch.tick("watch_sensor") == "all is as it should be; 2 messages sent"
+    assert watch.mail.titles() == ["Error: alert_sensor is behind"]
+    assert watch.tick() == "0 runs read, 0 messages sent"
+    assert watch.tick("watch_sensor") == "all is as it should be; 2 messages sent"
+    assert watch.hook.titles() == ["Error: alert_sensor is behind", "Recovered: alert_sensor is behind"]
+    Alerts(watch.installation.state, lambda: time.time() - 3600).note([], 0, "conditions", "{}")
+    watch.tick()
+    assert watch.mail.titles()[-1] == "Error: watch_sensor is behind"
 
 
 def test_old_runs_are_no_news_to_a_new_installation(watch: Watch) -> None:
