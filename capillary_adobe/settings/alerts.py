@@ -151,7 +151,7 @@ class AlertSettings(BaseSettings):
     quiet_hours: Annotated[Text, AfterValidator(_checked_hours)] | None = Field(
         default=None, description="Hours in which no warning is sent, such as 22:00-07:00; it is sent when they end."
     )
-    timezone: Zone = Field(default="UTC", description="Zone of the quiet hours, and of the hours of the week.")
+    timezone: Zone = Field(default="UTC", description="Zone of the quiet hours.")
     ui_url: Annotated[Text, AfterValidator(_ui)] | None = Field(
         default=None, description="Address of Dagster's UI, for the links; without it messages name runs by their id."
     )
