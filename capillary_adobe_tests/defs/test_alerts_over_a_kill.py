@@ -74,15 +74,17 @@ def daemon(request: pytest.FixtureRequest, installation: Installation, tmp_path:
         "LAKE_URL": installation.lake.url,
         "STATE_URL": installation.state_url,
         "LANDING_SETTLE_SECONDS": "0",
-        "LANDING_RETRY_SECONDS": "20",
+        "LANDING_RETRY_SECONDS": "40",
         # Runs and ticks that show nothing here.
-        "PROFILE_SPACING_SECONDS": "3600",
         "ADOBE_VERDICT_SECONDS": "3600",
         "ADOBE_SCHEMA_SECONDS": "3600",
         "ADOBE_RETRY_BUDGET_SECONDS": "0",
-        "ALERT_SETTLE_SECONDS": "5",
+        "ALERT_SETTLE_SECONDS": "10",
         "ALERT_UI_URL": "http://127.0.0.1:3000",
     }
+    # Without profiles no run but that of the micro-batch delivers anything of the day.
+    for name in [name for name in environment if name.startswith("ADOBE_PROFILES_")]:
+        del environment[name]
     if request.param == "sqlite":
         found = Daemon(home, environment)
         yield found
