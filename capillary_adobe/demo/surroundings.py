@@ -28,6 +28,7 @@ HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
 _OUR_PREFIXES = (
     "ADOBE_",
+    "ALERT_",
     "CAPILLARY_",
     "CHECK_",
     "ERASURE_",
@@ -39,6 +40,8 @@ _OUR_PREFIXES = (
     "MAPPING_",
     "PROFILE_",
     "RECEIVE_",
+    "RETENTION_",
+    "SCHEDULE_",
     "STATE_",
 )
 _STORES = ("LANDING_URL", "LAKE_URL", "STATE_URL")
