@@ -18,7 +18,7 @@ import click
 
 from capillary_adobe.cli_alerts import alerts
 from capillary_adobe.cli_delivery import deliver, replay
-from capillary_adobe.cli_delivery_switch import delivery
+from capillary_adobe.cli_delivery_switch import delivery, tell_of_pause
 from capillary_adobe.cli_doctor import doctor
 from capillary_adobe.cli_emulate_capillary import emulate_capillary
 from capillary_adobe.cli_erasure import erasure
@@ -310,7 +310,7 @@ def status(day: date | None, *, backfill: bool, as_json: bool) -> None:
     accounts = _accounts(storage)
     days = accounts.days()
     if not as_json:
-        _tell_of_pause(storage)
+        tell_of_pause(storage.state_url)
     if day is None:
         with click.progressbar(days, label="Balancing", file=sys.stderr, hidden=not sys.stderr.isatty()) as known:
             balances = [accounts.balance(one) for one in known]
@@ -333,14 +333,6 @@ def _backfill(*, as_json: bool) -> None:
 
     found = progress(State(load(StorageSettings).state_url))
     click.echo(cli_backfill.as_json(found) if as_json else cli_backfill.told(found))
-
-
-def _tell_of_pause(storage: Any) -> None:
-    from capillary_adobe.state import State
-    from capillary_adobe.state.delivery_pause import DeliveryPause
-
-    if paused := DeliveryPause(State(storage.state_url)).find():
-        click.echo(f"Note: {paused.words}.\n")
 
 
 def _accounts(storage: Any) -> Accounts:

@@ -58,6 +58,15 @@ def show(*, as_json: bool) -> None:
         click.echo(f"{paused.words[0].upper()}{paused.words[1:]}; {held} micro-batches wait.")
 
 
+def tell_of_pause(state_url: str) -> None:
+    """Say so where delivery is paused, above whatever a command tells of it."""
+    from capillary_adobe.state import State
+    from capillary_adobe.state.delivery_pause import DeliveryPause
+
+    if paused := DeliveryPause(State(state_url)).find():
+        click.echo(f"Note: {paused.words}.\n")
+
+
 def _state() -> State:
     from capillary_adobe.settings import StorageSettings, load
     from capillary_adobe.state import State
