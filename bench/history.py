@@ -103,6 +103,7 @@ def _import(folder: Path, environment: dict[str, str], figures: Figures) -> tupl
         "files": len(files),
         "rows": rows,
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "rows_a_second": round(rows / seconds),
         "peak_mb": round(usage.ru_maxrss / 1024),
     }
@@ -181,10 +182,11 @@ def _half(size: Size) -> Size:
 
 def _ratios(half: dict[str, Any], whole: dict[str, Any]) -> dict[str, float]:
     """How many times as long the whole took as its half; 2 is linear."""
-    parts = [part for part in ("export", "import", "backfill") if part in whole]
-    found = {f"{part}_seconds": whole[part]["seconds"] / half[part]["seconds"] for part in parts}
-    found |= {
-        f"{part}_peak_mb": whole[part]["peak_mb"] / half[part]["peak_mb"] for part in parts if "peak_mb" in whole[part]
+    found = {
+        f"{part}_{figure}": whole[part][figure] / half[part][figure]
+        for part in ("export", "import", "backfill")
+        for figure in ("seconds", "cpu_seconds", "peak_mb")
+        if part in whole and figure in whole[part]
     }
     return {name: round(ratio, 2) for name, ratio in found.items()}
 
