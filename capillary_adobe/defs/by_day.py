@@ -26,6 +26,7 @@ from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.failed_days import FailedDays
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.finished_days import FinishedDays
+from capillary_adobe.defs.giving_way import give_way
 from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.runs import FIRST_DAY_TAG
@@ -121,6 +122,7 @@ def _several(
             "`after_key` and `up_to_key` out of the config.",
             allow_retries=False,
         )
+    give_way()
     days = list(context.partition_keys)
     failed, finished = FailedDays(context, note), FinishedDays(context, note, days)
     to_do: list[str] = []

@@ -33,6 +33,12 @@ class HistorySettings(BaseSettings):
         le=366,
         description="Most days that one run of a backfill works on; its days share the batches that AEP counts.",
     )
+    nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="How far a backfill's run gives way to other programs of its machine, as the command nice counts; 0: not.",
+    )
 
 
 class RulesSettings(BaseSettings):

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,6 +162,17 @@ class Programs:
             time.sleep(0.2)  # a pause between two looks at the condition
 
 
+def _priorities_of_runs(programs: Programs) -> set[int]:
+    """How far the processes give way that work on runs of the installation."""
+    found = set[int]()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            ours = f"DAGSTER_HOME={programs.home}\0".encode() in (process / "environ").read_bytes()
+            if ours and b"execute_run" in (process / "cmdline").read_bytes():
+                found.add(os.getpriority(os.PRIO_PROCESS, int(process.name)))
+    return found
+
+
 @pytest.fixture
 def programs(installation: Installation) -> Iterator[Programs]:
     """Code server, webserver and daemon, started as the README has it."""
@@ -225,6 +236,7 @@ def test_a_backfill_that_is_cancelled_resumed_and_loses_its_daemon_delivers_ever
     answer = programs.ask(LAUNCH, params={"assetSelection": selection, "partitionNames": DAYS})
     first = answer["launchPartitionBackfill"]["backfillId"]
     programs.wait("a day at work", lambda: "running" in standings(installation).values())
+    programs.wait("its run giving way to live events", lambda: 10 in _priorities_of_runs(programs))
     programs.ask(CANCEL, id=first)
     ui = DagsterUi(programs.url)
     programs.wait("its runs being ended", lambda: any(run.status.startswith("CANCEL") for run in ui.runs()))
