@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import Secret, Text, Zone
+from capillary_adobe.settings.kinds import File, Form, Secret, Text, Zone
 from capillary_adobe.settings.source import environment
 
 Severity = Literal["warning", "error"]
@@ -129,37 +129,48 @@ class AlertSettings(BaseSettings):
 
     channels: Annotated[Secret, AfterValidator(_checked_channels)] | None = Field(
         default=None,
-        description="Channels, separated by blanks or line ends: <name>=<address>, an address as Apprise writes it.",
+        description=(
+            "Channels, separated by blanks or line ends: `<name>=<address>`, an address [as Apprise writes "
+            "it](alerts.md#channels)."
+        ),
     )
-    channels_file: Text | None = Field(
-        default=None, description="File with more channels, one a line; lines that begin with # are left out."
+    channels_file: File | None = Field(
+        default=None, description="File with more channels, one a line. Lines that begin with `#` are left out."
     )
     routes: Annotated[Text, AfterValidator(_checked_routes)] | None = Field(
         default=None,
-        description="What a channel hears, <channel>=<warning or error>[,<owner>…]; without a route it hears everything.",
+        description=(
+            "What a channel hears, separated by blanks: `<channel>=<warning or error>[,<owner>…]`. A channel "
+            "without a route hears everything."
+        ),
     )
     repeat_minutes: float = Field(
         default=60,
         gt=0,
-        description="Time in which a failure is told once; repeats within it are counted. It doubles with each, up to a day.",
+        description=(
+            "Time in which a failure is told once; repeats within it are counted. It doubles with each message "
+            "about repeats, up to a day."
+        ),
     )
     settle_seconds: float = Field(
         default=120,
         ge=0,
-        description="How long something must be well before that is told, and a backlog last before it is a warning.",
+        description=(
+            "How long something must be well before that is told, and how long a backlog must last before it is told."
+        ),
     )
-    quiet_hours: Annotated[Text, AfterValidator(_checked_hours)] | None = Field(
-        default=None, description="Hours in which no warning is sent, such as 22:00-07:00; it is sent when they end."
+    quiet_hours: Annotated[Text, AfterValidator(_checked_hours), Form("`<HH:MM>-<HH:MM>`")] | None = Field(
+        default=None, description="Hours in which no warning is sent, such as `22:00-07:00`. It is sent when they end."
     )
     timezone: Zone = Field(default="UTC", description="Zone of the quiet hours.")
-    ui_url: Annotated[Text, AfterValidator(_ui)] | None = Field(
-        default=None, description="Address of Dagster's UI, for the links; without it messages name runs by their id."
+    ui_url: Annotated[Text, AfterValidator(_ui), Form("address")] | None = Field(
+        default=None, description="Address of Dagster's UI, for the links. Without it messages name runs by their id."
     )
     keep_days: int = Field(default=90, ge=1, description="How long an alert that is over stays in the list.")
     silence_minutes: float = Field(
         default=60,
         gt=0,
-        description="Shortest time without a landed event that is told; longer where the hour of the week is a quiet one.",
+        description="Shortest time without a landed event that is told, [where events are usual](alerts.md#silence).",
     )
     stale_minutes: float = Field(
         default=30,
@@ -167,12 +178,12 @@ class AlertSettings(BaseSettings):
         description="Time for which landed events wait and no delivery ends, above which that is told.",
     )
     lag_minutes: float = Field(
-        default=15, gt=0, description="How far a sensor of alerts may be behind before the other one tells."
+        default=15, gt=0, description="How far one sensor of alerts may be behind before the other one tells."
     )
     quota_share: float = Field(default=0.8, gt=0, le=1, description="Share of a quota from which on its use is told.")
     credentials: Annotated[Text, AfterValidator(_checked_expiries)] | None = Field(
         default=None,
-        description="When secrets expire, separated by blanks: <name>=<YYYY-MM-DD>; none of them tells that itself.",
+        description="When secrets expire, separated by blanks: `<name>=<YYYY-MM-DD>`. None of them tells that itself.",
     )
     credential_days: int = Field(
         default=30, ge=0, description="Days before a credential or certificate expires from which on that is told."

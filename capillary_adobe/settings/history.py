@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import Secret, Text
+from capillary_adobe.settings.kinds import Form, Secret, Text
 from capillary_adobe.settings.source import environment
 
 
@@ -22,7 +22,10 @@ class HistorySettings(BaseSettings):
 
     model_config = environment("HISTORY_")
 
-    start: date = Field(default=date(2024, 1, 1), description="First daily partition.")
+    start: date = Field(
+        default=date(2024, 1, 1),
+        description="First daily partition. Objects of earlier days wait; the sensor's last tick names them.",
+    )
     launch: Literal["backfill", "micro_batches"] = Field(
         default="backfill",
         description="Whether imported days wait for a backfill, or the landing sensor takes them as they come.",
@@ -48,19 +51,27 @@ class RulesSettings(BaseSettings):
 
     rules: Path | None = Field(
         default=None,
-        description="YAML file with the organisation's columns, file forms and watermarks; docs/history.md has its form.",
+        description=(
+            "YAML file with the organisation's columns, file forms and watermarks: [the rules "
+            "file](history.md#the-rules-file)."
+        ),
     )
 
 
 class InsightsSettings(RulesSettings):
     """Where Insights+ exports arrive and how they are opened; without INSIGHTS_URL none are looked for."""
 
-    url: Text | None = Field(
+    url: Annotated[Text, Form("path, `s3://` or `sftp://` address")] | None = Field(
         default=None,
-        description="Where exports arrive: a folder, s3://<bucket>/<prefix>, or sftp://<user>@<host>[:port]/<folder>.",
+        description=(
+            "Where exports arrive: a folder, `s3://<bucket>/<prefix>`, or "
+            "`sftp://<user>@<host>[:port]/<folder>`. Without it none are looked for."
+        ),
     )
     org_id: int | None = Field(
-        default=None, gt=0, description="Capillary's number of the organisation; exports do not tell it."
+        default=None,
+        gt=0,
+        description="Capillary's number of the organisation; exports do not tell it. Required for an import.",
     )
     poll_seconds: int = Field(default=60, ge=1, description="Time between two looks for new exports.")
     settle_seconds: float = Field(
@@ -72,14 +83,16 @@ class InsightsSettings(RulesSettings):
     pgp_key_file: Path | None = Field(
         default=None, description="File with the private key for which Capillary encrypts the exports."
     )
-    pgp_passphrase: Secret | None = Field(default=None, description="Passphrase of that key.")
+    pgp_passphrase: Secret | None = Field(
+        default=None, description="Passphrase of the private key in `INSIGHTS_PGP_KEY_FILE`."
+    )
     sftp_password: Secret | None = Field(default=None, description="Password of the user at the SFTP server.")
     sftp_key_file: Path | None = Field(
         default=None, description="File with the private key of the user at the SFTP server."
     )
     sftp_known_hosts: Path | None = Field(
         default=None,
-        description="File with the SFTP server's host key, as ssh-keyscan writes it; without it ~/.ssh/known_hosts.",
+        description="File with the SFTP server's host key, as `ssh-keyscan` writes it; without it `~/.ssh/known_hosts`.",
     )
     work_folder: Path = Field(
         default=Path(".data/imports"),

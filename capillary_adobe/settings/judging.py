@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import Text
+from capillary_adobe.settings.kinds import Folder
 from capillary_adobe.settings.source import environment
 
 
@@ -17,8 +17,9 @@ class MappingSettings(BaseSettings):
 
     model_config = environment("MAPPING_")
 
-    path: Text | None = Field(
-        default=None, description="Folder with the tenant's own mapping files; none means the shipped mapping alone."
+    path: Folder | None = Field(
+        default=None,
+        description="Folder with the tenant's own mapping files. Without it, the shipped mapping alone applies.",
     )
     publish_after_events: int = Field(
         default=10,
@@ -41,22 +42,24 @@ class Thresholds(BaseSettings):
     min_quarantined: int = Field(
         default=20,
         ge=1,
-        description="Fewer records than this in quarantine are a warning whatever their share: a micro-batch is small.",
+        description="Fewer records than this in quarantine are a warning, whatever their share. A micro-batch is small.",
     )
     max_event_age_hours: float = Field(
-        default=72, gt=0, description="Time between an event and its landing above which the skew check counts it."
+        default=72, gt=0, description="Time between an event and its landing above which the event counts as old."
     )
     max_skewed_share: float = Field(
-        default=0.05, ge=0, le=1, description="Share of such events above which the check fails."
+        default=0.05, ge=0, le=1, description="Share of old events above which `events_are_fresh` is an error."
     )
     max_not_looked_up_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Share of a run's events without a look-up they wanted above which `enrichment_is_fresh` is an error.",
+        description=(
+            "Share of a run's events without a look-up that they wanted above which `enrichment_is_fresh` is an error."
+        ),
     )
     min_not_looked_up: int = Field(
         default=100,
         ge=1,
-        description="Fewer such events than this are a warning whatever their share: a micro-batch is small.",
+        description="Fewer events than this without a look-up that they wanted are a warning, whatever their share.",
     )

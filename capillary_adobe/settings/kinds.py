@@ -1,18 +1,26 @@
 """Kinds of values that settings have: hosts, zones, times of schedules, texts that are not empty.
 
-Belongs here: the form of one value, and the words for a wrong one. Does not belong here: which settings there are, and
-reading them (`reading.py`).
+Belongs here: the form of one value, what operators are told of it, and the words for a wrong one. Does not belong here:
+which settings there are, and reading them (`reading.py`).
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an operator is to write, in Markdown, where the type does not say it."""
+
+    words: str
 
 
 def _host(value: str) -> str:
@@ -106,15 +114,23 @@ def _secret(value: SecretStr) -> SecretStr:
     return SecretStr(_not_blank(value.get_secret_value()))
 
 
-Host = Annotated[str, AfterValidator(_host)]
-Inlet = Annotated[str, AfterValidator(_inlet)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Cron = Annotated[str, AfterValidator(_cron)]
-Tenant = Annotated[str, AfterValidator(_tenant)]
 Text = Annotated[str, AfterValidator(_not_blank)]
-Name = Annotated[str, AfterValidator(_name)]
-HeaderName = Annotated[str, AfterValidator(_header)]
-UrlPath = Annotated[str, AfterValidator(_path)]
-WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Host = Annotated[str, AfterValidator(_host), Form("host")]
+Inlet = Annotated[str, AfterValidator(_inlet), Form("`https://<host>/collection/<inlet id>`")]
+Zone = Annotated[str, AfterValidator(_zone), Form("IANA zone")]
+Cron = Annotated[str, AfterValidator(_cron), Form("cron")]
+Tenant = Annotated[str, AfterValidator(_tenant), Form("letters and digits")]
+Name = Annotated[str, AfterValidator(_name), Form("text of at most 40 letters, digits, blanks, `_` and `-`")]
+HeaderName = Annotated[str, AfterValidator(_header), Form("name of a header")]
+UrlPath = Annotated[str, AfterValidator(_path), Form("path")]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url), Form("address")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), Form("ISO 4217 code")]
+File = Annotated[Text, Form("path")]
+Folder = Annotated[Text, Form("folder")]
+Store = Annotated[Text, Form("path or `s3://` address")]
+DatabaseUrl = Annotated[Text, Form("database URL")]
+Uri = Annotated[Text, Form("URI")]
+Listen = Annotated[Text, Form("address")]
+Names = Annotated[Text, Form("names, separated by commas")]
+DataPaths = Annotated[Text, Form("paths, separated by commas")]

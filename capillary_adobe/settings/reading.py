@@ -6,6 +6,7 @@ Belongs here: loading, and the words for what is wrong. Does not belong here: wh
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -82,6 +83,11 @@ def variable(settings: type[BaseSettings], field: str) -> str:
     return f"{settings.model_config.get('env_prefix') or ''}{field}".upper()
 
 
+def without_links(markdown: str) -> str:
+    """The words of a meaning alone, for a terminal."""
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", markdown)
+
+
 def _explain(settings: type[BaseSettings], problems: list[ErrorDetails]) -> str:
     lines = []
     for problem in problems:
@@ -91,7 +97,8 @@ def _explain(settings: type[BaseSettings], problems: list[ErrorDetails]) -> str:
             continue
         field = str(problem["loc"][0])
         name = field if field.isupper() else variable(settings, field)
-        meaning = settings.model_fields[field.lower()].description if field.lower() in settings.model_fields else ""
+        known = settings.model_fields.get(field.lower())
+        meaning = without_links(known.description or "") if known else ""
         if problem["type"] == "missing":
             recorded = field.lower() in RECORDED and settings.model_config.get("env_prefix") == "ADOBE_"
             made = ", or run `capillary-adobe setup`, which makes and records it" if recorded else ""

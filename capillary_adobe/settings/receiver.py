@@ -5,13 +5,15 @@ Belongs here: the fields. Does not belong here: anything that acts on them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import HeaderName, Secret, Text, UrlPath
+from capillary_adobe.settings.kinds import Form, HeaderName, Listen, Secret, Text, UrlPath
 from capillary_adobe.settings.source import environment
+
+HeaderSecret = Annotated[Secret, Form("secret of ASCII signs")]
 
 _PAGES = ("/healthz", "/readyz", "/metrics")
 
@@ -21,71 +23,114 @@ class ReceiverSettings(BaseSettings):
 
     model_config = environment("RECEIVE_")
 
-    host: Text = Field(default="127.0.0.1", description="Address to listen on; keep loopback behind a proxy.")
-    port: int = Field(default=8790, ge=1, le=65535, description="Port to listen on.")
-    path: UrlPath = Field(default="/events", description="Path that Capillary posts to.")
-    header: HeaderName = Field(default="Authorization", description="Header that carries the secret.")
-    secret: Secret | None = Field(
-        default=None,
-        description="Value that this header must have, the same as in Capillary's webhook; nothing is received without it.",
+    host: Listen = Field(
+        default="127.0.0.1", description="Address to listen on. Keep it where a proxy on this machine passes on."
     )
-    previous_secret: Secret | None = Field(
-        default=None, description="A second value that is taken too, while the secret is being changed."
+    port: int = Field(default=8790, ge=1, le=65535, description="Port to listen on.")
+    path: UrlPath = Field(
+        default="/events", description="Path that Capillary posts to. A slash behind it changes nothing."
+    )
+    header: HeaderName = Field(default="Authorization", description="Header that carries the secret.")
+    secret: HeaderSecret | None = Field(
+        default=None,
+        description=(
+            "Value of the header `RECEIVE_HEADER`, the same as in Capillary's webhook. `receive` does not start "
+            "without it."
+        ),
+    )
+    previous_secret: HeaderSecret | None = Field(
+        default=None, description="A second value of that header that is taken too, while the secret is being changed."
     )
     hmac_header: HeaderName | None = Field(
         default=None,
-        description="Header with the HMAC-SHA256 of the body, where a proxy signs it; none means unsigned.",
+        description=(
+            "Header with the HMAC-SHA256 of the body in hex or base64, with or without `sha256=`, where a proxy "
+            "signs it."
+        ),
     )
-    hmac_secret: Secret | None = Field(default=None, description="Key of that HMAC.")
+    hmac_secret: Secret | None = Field(default=None, description="Key of the HMAC in `RECEIVE_HMAC_HEADER`.")
     hmac_previous_secret: Secret | None = Field(
-        default=None, description="A second key, while the key is being changed."
+        default=None, description="A second key of that HMAC, while the key is being changed."
     )
     certificate_header: HeaderName | None = Field(
-        default=None, description="Header in which a proxy tells the client certificate; none means that none is asked."
+        default=None,
+        description=(
+            "Header in which a proxy tells the client's certificate. The proxy must remove it from what clients send."
+        ),
     )
-    certificates: Text | None = Field(
-        default=None, description="Values of that header that are let in, separated by semicolons."
+    certificates: Annotated[Text, Form("texts, separated by semicolons")] | None = Field(
+        default=None, description="Values of `RECEIVE_CERTIFICATE_HEADER` that are let in."
     )
     refused_status: Literal[429, 503, 401, 403] = Field(
         default=429,
-        description="Answer to a missing or wrong credential; 429 is the one that Capillary documents to send again after.",
+        description="Answer to a missing or wrong credential. Of these, 429 alone is documented to be sent again.",
     )
     max_body_bytes: int = Field(
-        default=2**20, ge=1024, description="Larger bodies land aside: AEP takes no entity above 1 MB."
+        default=2**20, ge=1024, description="Larger bodies land aside, through the disk and not through memory."
     )
-    max_header_bytes: int = Field(default=16 * 2**10, ge=1024, description="With larger headers a body lands aside.")
+    max_header_bytes: int = Field(
+        default=16 * 2**10,
+        ge=1024,
+        description="With larger headers a body lands aside. Eight times as much ends the connection.",
+    )
     commit_seconds: float = Field(
         default=10.0,
         gt=0,
         le=300,
-        description="Longest wait for the disk or the store before 429; Capillary waits 30 s.",
+        description="Longest wait for the disk or the store, then 429. Capillary waits 30 s.",
     )
-    commits_at_once: int = Field(default=4, ge=1, le=64, description="Objects that are put at the same time, on S3.")
+    commits_at_once: int = Field(default=4, ge=1, le=64, description="On S3: objects that are put at the same time.")
     group_seconds: float = Field(
-        default=0.05, ge=0, description="How long an event waits for others to share its object with, on S3."
+        default=0.05,
+        ge=0,
+        description=(
+            "On S3: how long an event waits for others to share its object with; at most half of "
+            "`RECEIVE_COMMIT_SECONDS`."
+        ),
     )
     group_events: int = Field(
-        default=16, ge=1, description="Events from which on an object is put without waiting for more, on S3."
+        default=16, ge=1, description="On S3: number of events from which on an object is put without waiting for more."
     )
     roll_seconds: float = Field(
-        default=1.0, gt=0, description="Age at which a file becomes a landed object, in a folder."
+        default=1.0, gt=0, description="In a folder: age at which a file becomes a landed object."
     )
-    roll_bytes: int = Field(default=16 * 2**20, ge=1, description="Size at which it does.")
+    roll_bytes: int = Field(
+        default=16 * 2**20, ge=1, description="In a folder: size at which a file becomes a landed object."
+    )
     queue_events: int = Field(
-        default=20_000, ge=1, description="Events waiting to be durable above which 429 is answered."
+        default=20_000, ge=1, description="Events that may wait to be durable; above it 429 is answered."
     )
-    queue_bytes: int = Field(default=64 * 2**20, ge=1024, description="The same in bytes.")
+    queue_bytes: int = Field(
+        default=64 * 2**20,
+        ge=1024,
+        description=(
+            "Bytes that may wait to be durable, with bodies that are still coming in; above it 429 is answered. "
+            "At least `RECEIVE_MAX_BODY_BYTES`."
+        ),
+    )
     retry_after_seconds: int = Field(default=5, ge=1, description="What a 429 tells the sender to wait.")
-    header_seconds: float = Field(default=10.0, gt=0, description="Longest time for the headers of a request.")
-    body_seconds: float = Field(default=30.0, gt=0, description="Longest time for its body.")
-    idle_seconds: int = Field(default=75, ge=1, description="How long a connection may stay open without a request.")
+    header_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Longest time for the headers of a request, from its first byte or the connection's beginning.",
+    )
+    body_seconds: float = Field(default=30.0, gt=0, description="Longest time for the body of a request.")
+    idle_seconds: int = Field(
+        default=75,
+        ge=1,
+        description="How long a connection may stay open without a request. Give a proxy's own connections less.",
+    )
     max_connections: int = Field(
         default=1000,
         ge=1,
-        description="Open connections above which the one that has asked for nothing longest is closed.",
+        description="Most open connections. For another one, the one that has asked for nothing longest is closed.",
     )
     stop_seconds: float = Field(
-        default=20.0, gt=0, description="Longest wait for requests under way when it is stopped."
+        default=20.0,
+        gt=0,
+        description=(
+            "How long a stop may take: half of it for requests that still come in, most of the rest for what was taken."
+        ),
     )
 
     @field_validator("refused_status", mode="before")

@@ -20,13 +20,19 @@ class RetentionSettings(BaseSettings):
     run_days: float = Field(
         default=30.0,
         ge=1,
-        description="Days that a finished run stays with its events and logs; what the UI still shows as newest stays on.",
+        description=(
+            "Days that a finished run stays with its events and logs. What the UI shows as newest of an asset, "
+            "partition or check stays on."
+        ),
     )
     table_days: float = Field(
         default=7.0,
         ge=1,
         le=7,
-        description="Days that a file of a table stays after it was replaced, for whoever still reads an older version.",
+        description=(
+            "Days that a file of a table stays after it was replaced, for whoever still reads an older version. "
+            "The tables' own log names replaced files for a week."
+        ),
     )
 
 
@@ -36,9 +42,18 @@ class ScheduleSettings(BaseSettings):
     model_config = environment("SCHEDULE_")
 
     timezone: Zone = Field(default="UTC", description="Zone in which the times of all schedules are meant.")
-    erase_deleted: Cron = Field(default="0 2 * * *", description="When customers deleted at Capillary are erased.")
+    erase_deleted: Cron = Field(
+        default="0 2 * * *", description="When customers who were deleted at Capillary are erased."
+    )
     refresh_references: Cron = Field(default="30 2 * * *", description="When stores and programs are read.")
-    compact_tables: Cron = Field(default="0 3 * * *", description="When small files are joined and old ones removed.")
+    compact_tables: Cron = Field(
+        default="0 3 * * *", description="When small files of past days are joined and old files removed."
+    )
     purge_runs: Cron = Field(default="30 3 * * *", description="When old runs of Dagster are purged.")
-    reconcile_yesterday: Cron = Field(default="0 4 * * *", description="When Capillary's log of yesterday is compared.")
-    close_day: Cron = Field(default="30 4 * * *", description="When yesterday is closed; give a time after 0:00 UTC.")
+    reconcile_yesterday: Cron = Field(
+        default="0 4 * * *", description="When Capillary's log of yesterday is held against what landed."
+    )
+    close_day: Cron = Field(
+        default="30 4 * * *",
+        description="When yesterday is closed. The landing day must be over by then, which is at 0:00 UTC.",
+    )
