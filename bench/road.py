@@ -1,8 +1,8 @@
 """The whole road, measured: a generated day through Dagster into a local emulator, twice.
 
 Run: `.venv/bin/python -m bench.road [--events N] [--landing URL] [--lake URL]`. Prints seconds, events a second and peak
-memory of each run, and their ratio; asserts nothing about time. The first run does the work, the second shows what a
-repeat costs. Addresses may be `s3://<bucket>/<prefix>`, empty; the store is the one that the AWS_* variables name.
+memory of each run, their ratio, and the bytes on disk after the first; asserts nothing about time. The first run does the work, the
+second shows what a repeat costs. Addresses may be `s3://<bucket>/<prefix>`, empty; the store is the one that the AWS_* variables name.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import requests
 
+from bench.disk import used
 from capillary_adobe.demo.traffic import write_day
 from capillary_adobe.emulators.aep import Tenant
 from capillary_adobe.landing import open_landing_store
@@ -45,6 +46,7 @@ def measure(folder: Path, events: int, landing: str | None = None, lake: str | N
     try:
         environment = _environment(folder, port, landing, lake)
         first = _materialize(environment, day)
+        disk = {} if landing or lake else used(folder, written.lines)
         after_first = requests.get(f"http://127.0.0.1:{port}/summary.json", timeout=10).json()
         second = _materialize(environment, day)
         after_second = requests.get(f"http://127.0.0.1:{port}/summary.json", timeout=10).json()
@@ -63,6 +65,7 @@ def measure(folder: Path, events: int, landing: str | None = None, lake: str | N
         "sent_by_second_run": after_second["accepted"] - after_first["accepted"],
         "balanced": balance["balanced"],
         "difference": balance["difference"],
+        "bytes_a_line": disk,
         "cores": os.cpu_count(),
     }
 

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
+SHELLS = ("", "sh", "bash", "shell", "console")
 
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -48,15 +49,26 @@ def blocks(text: str, language: str) -> list[str]:
     return [body for kind, body in _FENCE.findall(text) if kind == language]
 
 
-def commands(text: str) -> list[str]:
-    """Lines of code, in fences without a language and between backticks."""
-    fenced = [line.strip() for body in blocks(text, "") for line in body.splitlines()]
-    return [*fenced, *re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))]
+def typed(text: str) -> list[str]:
+    """Lines of the fences that hold what is typed into a shell; a line that goes on after a backslash is one."""
+    found = "".join(body for language in SHELLS for body in blocks(text, language))
+    return [line.strip().removeprefix("$ ") for line in found.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def named(text: str) -> list[str]:
+    """What stands between backticks outside of fences."""
+    return re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
 
 
 def links(text: str) -> list[str]:
     """Targets of links and pictures that lie in the repository."""
     return [target for target in _LINK.findall(_FENCE.sub("", text)) if not re.match(r"\w+:", target)]
+
+
+def addresses(text: str) -> list[str]:
+    """Addresses on the web, wherever they stand; those with a placeholder in their host are none yet."""
+    found = (one.rstrip(".,;:'") for one in re.findall(r"https?://[^\s`\"<>|)\\]+", text))
+    return [one for one in found if re.match(r"https?://[^/]", one) and "…" not in one]
 
 
 def anchors(text: str) -> set[str]:
