@@ -1,8 +1,9 @@
 """The whole road, measured: a generated day through Dagster into a local emulator, twice.
 
 Run: `.venv/bin/python -m bench.road [--events N] [--landing URL] [--lake URL]`. Prints seconds, events a second and peak
-memory of each run, their ratio, and the bytes on disk after the first; asserts nothing about time. The first run does the work, the
-second shows what a repeat costs. Addresses may be `s3://<bucket>/<prefix>`, empty; the store is the one that the AWS_* variables name.
+memory of each run, their ratio, and the bytes on disk after the first; asserts nothing about time. The first run does the
+work, the second shows what a repeat costs. Addresses may be `s3://<bucket>/<prefix>`, empty; the store is the one that the
+AWS_* variables name.
 """
 
 from __future__ import annotations

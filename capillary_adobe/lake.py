@@ -129,6 +129,8 @@ class Lake:
                     delta,
                     pa.RecordBatchReader.from_batches(table.schema, chain([] if first is None else [first], batches)),
                     mode="overwrite",
+                    # After a way back, the table has columns of the newer version.
+                    schema_mode="merge",
                     predicate=part.predicate,
                     writer_properties=self._writer[table.name],
                     target_file_size=FILE_BYTES,

@@ -64,6 +64,7 @@ class RewritableLake(Lake):
                     delta,
                     rows,
                     mode="overwrite",
+                    schema_mode="merge",
                     predicate=predicate,
                     writer_properties=self._writer[table.name],
                     target_file_size=FILE_BYTES,

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import click
 import pytest
 
+from capillary_adobe.defs.doctor import DagsterLooks
+from capillary_adobe.doctor.order import checks
 from capillary_adobe_tests.docs.pages import PAGES, ROOT, addresses, anchors, links, named, typed
 
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -58,7 +60,10 @@ def test_commands_that_are_typed_exist_with_their_options(path: Path) -> None:
 
 @each_page
 def test_commands_that_are_named_exist_with_their_options(path: Path) -> None:
-    wrong = [(line, fault) for line in named(path.read_text("utf-8")) for fault in faults(line, whole=False)]
+    # Some looks of the doctor bear the name of a program.
+    looks = {check.name for check in checks(DagsterLooks().checks())}
+    lines = [line for line in named(path.read_text("utf-8")) if line not in looks]
+    wrong = [(line, fault) for line in lines for fault in faults(line, whole=False)]
 
     assert wrong == []
 
@@ -79,7 +84,7 @@ def test_units_start_what_exists() -> None:
     ("line", "fault"),
     [
         ("capillary-adobe delivre --day 2026-11-20", "no command delivre"),
-        ("capillary-adobe deliver --date 2026-11-20", "No such option: --date"),
+        ("capillary-adobe deliver --date 2026-11-20", "--date"),
         ("capillary-adobe deliver", "--day is required"),
         ("capillary-adobe deliver --day 2026-11-20 --route pigeon", "pigeon"),
         ("capillary-adobe deliver --day", "requires an argument"),

@@ -11,9 +11,12 @@ import re
 import dagster as dg
 import pytest
 
+from capillary_adobe import cli
+from capillary_adobe.adobe import QuotaUsedUp
 from capillary_adobe.adobe.causes import category_of, cause_of
 from capillary_adobe.adobe.errors import CURES, NO_ANSWER, REACTIONS, reaction_to
 from capillary_adobe.alerting.watching import CONDITIONS
+from capillary_adobe.defs import failures
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.delivery_config import DeliveryConfig, RouteChoice
 from capillary_adobe.emulators.faults import KINDS
@@ -24,7 +27,7 @@ from capillary_adobe.settings.described import described
 from capillary_adobe.state import Outcome, Route
 from capillary_adobe.state.database import metadata
 from capillary_adobe.tables import QUARANTINE, TABLES
-from capillary_adobe_tests.docs.pages import page, plain, rows, section
+from capillary_adobe_tests.docs.pages import blocks, page, plain, rows, section
 
 # Every status that HTTP has, so that one treated in a way of its own is noticed.
 STATUSES = [200, 201, 204, 207, *range(300, 309), *range(400, 430), 431, 451]
@@ -183,3 +186,36 @@ def test_the_architecture_names_what_is_stored(heading: str, names: list[str]) -
     described = [plain(row[0]) for row in rows(section(page("architecture.md"), heading))]
 
     assert sorted(described) == sorted(names)
+
+
+def test_the_picture_of_the_road_has_every_asset() -> None:
+    picture = blocks(page("architecture.md"), "mermaid")[0]
+    drawn = {name for label in re.findall(r"\[\(?([^]\"()]+)\)?\]", picture) for name in label.split(", ")}
+
+    assert {key.to_user_string() for key in asset_graph().get_all_asset_keys()} - drawn == {"landing"}
+    assert '[("landing' in picture
+
+
+def test_every_kind_of_error_that_is_told_has_its_place() -> None:
+    described = [
+        name
+        for row in rows(section(page("troubleshooting.md"), "## Kinds of error"))
+        for name in re.findall(r"`(\w+)`", row[0])
+    ]
+    told = {*cli._told_plainly(), *failures._PERMANENT, *failures._TRANSIENT, QuotaUsedUp}
+
+    assert sorted(described) == sorted({kind.__name__ for kind in told})
+
+
+def test_everything_that_can_be_seen_has_a_cure() -> None:
+    doctor = rows(section(page("troubleshooting.md"), "## The doctor"))
+    alerts = rows(section(page("alerts.md"), "## Everything that alerts"))
+    checks = rows(section(page("operating.md"), "## The checks"))
+    errors = [
+        row
+        for name in ("## Settings", "## Set-up", "## Stores", "## Capillary's API", "## Kinds of error")
+        for row in rows(section(page("troubleshooting.md"), name))
+    ]
+
+    assert [row[0] for row in (*doctor, *alerts, *checks, *errors) if not row[-1]] == []
+    assert {len(row) for row in doctor} == {3}
