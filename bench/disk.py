@@ -26,8 +26,7 @@ def used(folder: Path, lines: int) -> dict[str, object]:
         "landing": _each(sum(path.stat().st_size for path in (folder / "landing").rglob("*.jsonl*")), lines),
         "lake": _shares(tables, lines),
         "state": _shares(state, lines),
-        # Of a run, whatever the number of lines.
-        "dagster_bytes_a_run": sum(path.stat().st_size for path in (folder / "home").rglob("*") if path.is_file()),
+        "dagster_bytes_a_run": _runs(folder / "home" / "history" / "runs"),
     }
 
 
@@ -39,6 +38,12 @@ def _shares(found: dict[str, int], lines: int) -> dict[str, float]:
 
 def _each(size: int, lines: int) -> float:
     return round(size / lines, 1)
+
+
+def _runs(folder: Path) -> int:
+    """Of a run's own file, whatever the number of lines; SQLite has one for each."""
+    sizes = [path.stat().st_size for path in folder.glob("*.db") if path.name != "index.db"]
+    return sum(sizes) // max(1, len(sizes))
 
 
 def _table(folder: Path) -> int:
