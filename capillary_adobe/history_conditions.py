@@ -4,7 +4,7 @@ Belongs here: that fingerprint, by which a file that was refused for good is tri
 not belong here: the tries (`defs/history_sensor.py`).
 
 No secret goes into it, not even as a hash: it stands in a tag of a run, and a password could be guessed from it. A secret in
-`.env` shows by the moment at which that file was changed, the content of a key file by its own.
+`.env` or the folder of secrets shows by the moment at which that file was changed, the content of a key file by its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings import CapillarySettings, HistorySettings, InsightsSettings, load
+from capillary_adobe.settings import (
+    CapillarySettings,
+    HistorySettings,
+    InsightsSettings,
+    SecretFilesSettings,
+    load,
+    variable,
+)
 
 
 def conditions() -> str:
@@ -29,6 +36,10 @@ def conditions() -> str:
     for settings in (load(InsightsSettings), load(HistorySettings), load(CapillarySettings)):
         parts += _told(settings)
     parts += _file(Path(".env"))
+    folder = load(SecretFilesSettings).dir
+    if folder is not None:
+        for name in InsightsSettings.model_fields:
+            parts += _file(folder / variable(InsightsSettings, name))
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

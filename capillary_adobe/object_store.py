@@ -26,7 +26,7 @@ from botocore.session import get_session
 from botocore.utils import parse_timestamp
 from dotenv import dotenv_values
 
-from capillary_adobe.settings import S3Settings, load
+from capillary_adobe.settings import S3Settings, in_files, load
 
 SCHEME: Final = "s3://"
 _REGION: Final = "us-east-1"
@@ -176,10 +176,13 @@ def _session(**given: str | None) -> boto3.Session:
 
 
 def _credentials_in_file() -> dict[str, str]:
-    """The key that `.env` holds, where the environment has none and names no profile: AWS tools know no such file."""
+    """The key that `.env` or the folder of secrets holds, where the environment has none and names no profile.
+
+    AWS tools know neither.
+    """
     if any(os.environ.get(name) for name in (*_CREDENTIALS, "AWS_PROFILE")):
         return {}
-    found = dotenv_values(".env")
+    found = {**in_files(), **dotenv_values(".env")}
     return {name: value for name in _CREDENTIALS if (value := found.get(name))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
+from capillary_adobe.object_store import storage_options
 from capillary_adobe.settings import (
     RECORDED,
     AdobeSettings,
@@ -22,7 +24,10 @@ from capillary_adobe.settings import (
     StorageSettings,
     TenantSettings,
     Thresholds,
+    every_class,
+    given,
     load,
+    names_in_use,
     variable,
 )
 
@@ -228,3 +233,62 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     setting(monkeypatch, **ADOBE)
     with pytest.raises(ValueError, match="frozen"):
         load(AdobeSettings).org_id = "other"
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    setting(monkeypatch, **ADOBE, SECRETS_DIR=str(folder))
+    (folder / "ADOBE_CLIENT_SECRET").write_text("of the file\n")
+    (folder / "STATE_URL").write_text("postgresql://me:hushed@db/state\n")
+    # As Kubernetes mounts them.
+    (folder / "..data").mkdir()
+    assert load(AdobeSettings).client_secret.get_secret_value() == "hush-hush"
+    monkeypatch.delenv("ADOBE_CLIENT_SECRET")
+    assert load(AdobeSettings).client_secret.get_secret_value() == "of the file"
+    assert given(AdobeSettings)["client_secret"] == "of the file"
+    storage = load(StorageSettings)
+    assert storage.state_url == "postgresql://me:hushed@db/state"
+    assert "hushed" not in repr(storage)
+    assert {"ADOBE_CLIENT_SECRET", "STATE_URL"} <= names_in_use()
+    (tmp_path / ".env").write_text("ADOBE_CLIENT_SECRET=of .env\n")
+    assert load(AdobeSettings).client_secret.get_secret_value() == "of .env"
+
+
+def test_the_key_of_s3_may_stand_in_such_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    setting(monkeypatch, SECRETS_DIR=str(tmp_path), AWS_CONFIG_FILE="none", AWS_SHARED_CREDENTIALS_FILE="none")
+    (tmp_path / "AWS_ACCESS_KEY_ID").write_text("a-key")
+    (tmp_path / "AWS_SECRET_ACCESS_KEY").write_text("hushed\n")
+    options = storage_options()
+    assert (options["AWS_ACCESS_KEY_ID"], options["AWS_SECRET_ACCESS_KEY"]) == ("a-key", "hushed")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, r"SECRETS_DIR=\S+ cannot be read \(No such"), (b"\xff", r"STATE_URL in SECRETS_DIR=\S+ cannot be read")],
+)
+def test_a_folder_of_secrets_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    folder = tmp_path / "secrets"
+    setting(monkeypatch, SECRETS_DIR=str(folder))
+    if content is not None:
+        folder.mkdir()
+        (folder / "STATE_URL").write_bytes(content)
+    with pytest.raises(SettingsError, match=words) as found:
+        load(StorageSettings)
+    assert "\n" not in str(found.value)
+
+
+def test_every_secret_is_a_secret_in_no_text() -> None:
+    # Whatever is called a secret or password is of the type that shows itself to nobody.
+    named = {
+        variable(one, name): "SecretStr" in str(given.annotation)
+        for one in every_class()
+        for name, given in one.model_fields.items()
+        if re.search(r"secret(?!s?_(?:dir|file))|password|passphrase|token(?!_)", name) or name == "channels"
+    }
+    assert named == dict.fromkeys(named, True)
+    assert len(named) >= 9

@@ -23,6 +23,7 @@ import capillary_adobe
 from capillary_adobe.demo.broken import ORG_ID
 from capillary_adobe.emulators.capillary.organisation import Organisation
 from capillary_adobe.emulators.tenant import Tenant
+from capillary_adobe.settings import in_files
 
 HOST = "127.0.0.1"
 LOCATION = "capillary_adobe"
@@ -42,6 +43,7 @@ _OUR_PREFIXES = (
     "RECEIVE_",
     "RETENTION_",
     "SCHEDULE_",
+    "SECRETS_",
     "STATE_",
 )
 _STORES = ("LANDING_URL", "LAKE_URL", "STATE_URL")
@@ -366,9 +368,14 @@ class Surroundings:
 
 
 def given_settings() -> dict[str, str]:
-    """This package's variables as the user has set them: the environment first, then `.env`."""
+    """This package's variables as the user has set them: the environment first, then `.env`, then SECRETS_DIR.
+
+    Raises:
+        SettingsError: the folder of secrets cannot be read.
+    """
     file = dotenv_values(".env") if Path(".env").is_file() else {}
-    return {name: value for name, value in {**file, **os.environ}.items() if value and name.startswith(_OUR_PREFIXES)}
+    found = {**in_files(), **file, **os.environ}
+    return {name: value for name, value in found.items() if value and name.startswith(_OUR_PREFIXES)}
 
 
 def why_unusable(host: str, port: int) -> str:

@@ -37,6 +37,7 @@ from capillary_adobe.settings.judging import MappingSettings, Thresholds
 from capillary_adobe.settings.reading import (
     SettingsError,
     given,
+    in_files,
     load,
     load_all,
     load_partly,
@@ -44,6 +45,7 @@ from capillary_adobe.settings.reading import (
     variable,
 )
 from capillary_adobe.settings.receiver import ReceiverSettings
+from capillary_adobe.settings.source import SecretFilesSettings
 from capillary_adobe.settings.storage import LandingSettings, Lane, S3Settings, StorageSettings
 from capillary_adobe.settings.upkeep import RetentionSettings, ScheduleSettings
 
@@ -73,6 +75,7 @@ __all__ = [
     "S3Settings",
     "ScheduleSettings",
     "SchemaSettings",
+    "SecretFilesSettings",
     "SettingsError",
     "SetupSettings",
     "Severity",
@@ -83,6 +86,7 @@ __all__ = [
     "WebhookSettings",
     "every_class",
     "given",
+    "in_files",
     "load",
     "load_all",
     "load_partly",

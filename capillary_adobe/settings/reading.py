@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SecretsSettingsSource
 
 from capillary_adobe.settings.adobe import RECORDED
+from capillary_adobe.settings.source import folder_of_secrets, secrets_in_files
 
 
 class SettingsError(Exception):
@@ -26,26 +28,45 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S], **values: Any) -> S:
-    """Read one class of settings from the environment.
+    """Read one class of settings from the environment, `.env` and the folder of secrets, in this order.
 
     Raises:
         SettingsError: naming every variable that is missing or malformed, with the cure; never with its value.
     """
+    folder = _folder()
     try:
-        return settings(**values)
+        return settings(_secrets_dir=folder, **values)
     except ValidationError as error:
         raise SettingsError(_explain(settings, error.errors())) from None
 
 
 def given(settings: type[BaseSettings]) -> dict[str, Any]:
-    """What the environment and `.env` set of a class, by field, as written there."""
-    found = {**DotEnvSettingsSource(settings)(), **EnvSettingsSource(settings)()}
+    """What the environment, `.env` and the folder of secrets set of a class, by field, as written there."""
+    in_files = SecretsSettingsSource(settings, secrets_dir=_folder())()
+    found = {**in_files, **DotEnvSettingsSource(settings)(), **EnvSettingsSource(settings)()}
     return {name: value for name, value in found.items() if name in settings.model_fields}
 
 
 def names_in_use() -> set[str]:
-    """Names of all variables in the environment and in `.env`, whoever reads them."""
-    return {*os.environ, *dotenv_values(".env")}
+    """Names of all variables in the environment, `.env` and the folder of secrets, whoever reads them."""
+    return {*os.environ, *dotenv_values(".env"), *in_files()}
+
+
+def in_files() -> dict[str, str]:
+    """What the folder of secrets holds, by variable; nothing without SECRETS_DIR.
+
+    Raises:
+        SettingsError: the folder, or a file in it, cannot be read.
+    """
+    _folder()
+    return secrets_in_files()
+
+
+def _folder() -> Path | None:
+    try:
+        return folder_of_secrets()
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
 
 
 def load_partly(settings: type[S], values: dict[str, Any]) -> None:
@@ -54,8 +75,9 @@ def load_partly(settings: type[S], values: dict[str, Any]) -> None:
     Raises:
         SettingsError: naming every one that is malformed.
     """
+    folder = _folder()
     try:
-        settings(**values)
+        settings(_secrets_dir=folder, **values)
     except ValidationError as error:
         wrong = [one for one in error.errors() if one["loc"] and str(one["loc"][0]) in values]
         if wrong:

@@ -33,6 +33,8 @@ class StorageSettings(BaseSettings):
     )
     state_url: DatabaseUrl = Field(
         default="sqlite:///.data/state.db",
+        # It may hold the password of PostgreSQL.
+        repr=False,
         description=(
             "State database: SQLite for one machine, `postgresql://<user>:<password>@<host>/<name>` for several "
             "(`pip install -e '.[postgres]'`)."
