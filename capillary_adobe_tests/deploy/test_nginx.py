@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +15,19 @@ import requests
 
 from capillary_adobe.settings import ReceiverSettings
 from capillary_adobe_tests.cli.programs import answers, command, free_port, wait_until
+from capillary_adobe_tests.deploy.nginx_program import (
+    PATIENCE_SECONDS,
+    certificate,
+    main_file,
+    needs_nginx,
+    remarks,
+    replaced,
+    running,
+)
 from capillary_adobe_tests.docs.pages import ROOT
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "receiver.conf"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-OPENSSL = shutil.which("openssl")
 SECRET = {"Authorization": "the-secret-of-this-test"}
-PATIENCE_SECONDS = 20
-
-needs_nginx = pytest.mark.skipif(not (NGINX and OPENSSL), reason="nginx and openssl are not both installed here")
 
 
 @dataclass(frozen=True)
@@ -55,54 +56,29 @@ class Proxy:
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("nginx")
     found = Proxy(free_port(), free_port())
-    main = write_configuration(folder, found)
-    process = subprocess.Popen([str(NGINX), "-e", str(folder / "error.log"), "-c", str(main)])
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not answers(found.port):
-            assert process.poll() is None, (folder / "error.log").read_text()
-            assert time.monotonic() < deadline
+    with running(write_configuration(folder, found), found.port):
         yield found
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
 
 
 def write_configuration(folder: Path, proxy: Proxy) -> Path:
     """The file as it is, on other ports, with a certificate of its own."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-days", "1"]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([str(OPENSSL), "req", *kind, *files, *subject], check=True, capture_output=True)
-    text = CONFIGURATION.read_text()
-    for shipped, here in (
+    made, key = certificate(folder)
+    text = replaced(
+        CONFIGURATION.read_text(),
         ("listen 443 ssl;", f"listen 127.0.0.1:{proxy.port} ssl;"),
         ("    listen [::]:443 ssl;\n", ""),
-        ("/etc/nginx/tls/receiver.crt", str(certificate)),
+        ("/etc/nginx/tls/receiver.crt", str(made)),
         ("/etc/nginx/tls/receiver.key", str(key)),
         (f"127.0.0.1:{ReceiverSettings.model_fields['port'].default};", f"127.0.0.1:{proxy.receiver_port};"),
-    ):
-        assert shipped in text
-        text = text.replace(shipped, here)
-    (folder / "receiver.conf").write_text(text)
-    paths = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    main = folder / "nginx.conf"
-    main.write_text(
-        f"pid {folder}/pid; daemon off; worker_processes 1; events {{ worker_connections 64; }}\n"
-        f"http {{ access_log off; client_body_temp_path {folder}/body; {paths} include {folder}/receiver.conf; }}\n"
     )
-    return main
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d" / "receiver.conf").write_text(text)
+    return main_file(folder)
 
 
 @needs_nginx
 def test_nginx_takes_the_file(tmp_path: Path) -> None:
-    main = write_configuration(tmp_path, Proxy(free_port(), free_port()))
-    seen = subprocess.run(
-        [str(NGINX), "-t", "-e", "stderr", "-c", str(main)], capture_output=True, text=True, check=False
-    )
-    assert seen.returncode == 0, seen.stderr
-    assert "warn" not in seen.stderr
+    assert remarks(write_configuration(tmp_path, Proxy(free_port(), free_port()))) == ""
 
 
 @needs_nginx
