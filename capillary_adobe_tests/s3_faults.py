@@ -22,11 +22,12 @@ Fault = Literal["lost", "cut"] | tuple[int, str]
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came: path with the bucket, and the `Range` header."""
+    """One request as it came: path with the bucket, the `Range` header, and the query."""
 
     method: str
     path: str
     ranged: str
+    query: str = ""
 
 
 def _healthy(_request: Request) -> Fault | None:
@@ -72,7 +73,9 @@ def faulty_s3() -> Iterator[FaultyS3]:
     inner = DomainDispatcherApplication(create_backend_app)
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_RANGE", ""))
+        request = Request(
+            environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_RANGE", ""), environ["QUERY_STRING"]
+        )
         s3.requests.append(request)
         fault = s3.fault(request)
         if isinstance(fault, tuple):
