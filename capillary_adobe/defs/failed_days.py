@@ -14,7 +14,8 @@ from typing import Final
 import dagster as dg
 import orjson
 
-from capillary_adobe.defs.history_note import HistoryNote, unexpected
+from capillary_adobe.defs.failures import Unforeseen, unexpected
+from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.road import before, read_by
 
 FAILED_TAG: Final = "capillary_adobe/failed_days"
@@ -56,9 +57,9 @@ class FailedDays:
         try:
             yield
         except dg.Failure as failure:
-            self._fail(days, failure.description or "", type(failure.__cause__), transient=failure.allow_retries)
-        except Exception as error:
-            self._context.log.exception("An unexpected error")
+            passes = failure.allow_retries and not isinstance(failure, Unforeseen)
+            self._fail(days, failure.description or "", type(failure.__cause__), transient=passes)
+        except Exception as error:  # noqa: BLE001 - what has failed is noted, and the other days go on
             self._fail(days, unexpected(error), type(error), transient=False)
         else:
             self._last = None

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import dagster as dg
 
+from capillary_adobe.defs.failures import unexpected
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.runs import ACTIVE
 from capillary_adobe.state import State, StateError
@@ -85,8 +86,3 @@ def let_go_of_the_dead(instance: dg.DagsterInstance, state: State) -> None:
     if run_ids:
         active = {run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE))}
         HistoryDays(state).let_go(sorted(run_ids - active))
-
-
-def unexpected(error: Exception) -> str:
-    """Words for an error that nobody foresaw; its own may hold anything."""
-    return f"An unexpected {type(error).__name__}; the log of the run has it in full."
