@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint audit bench clean
 
 run: .venv/installed-to-run ## start everything on this machine and say where it is
 	@exec $(BIN)/capillary-adobe demo
@@ -23,6 +23,9 @@ lint: .venv/installed-to-develop ## style, format and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
+
+audit: .venv/installed-to-develop ## the pinned dependencies against known vulnerabilities
+	@$(BIN)/python .ci/audit.py
 
 bench: .venv/installed-to-develop ## the figures of the road, measured on this machine
 	@$(BIN)/python -m bench.road
