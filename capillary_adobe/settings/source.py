@@ -25,7 +25,10 @@ class SecretFilesSettings(BaseSettings):
 
     dir: Path | None = Field(
         default=None,
-        description="Folder with a file for each secret, named as its variable; the environment and .env come first.",
+        description=(
+            "Folder with a file for each secret, named as its variable ([how](security.md#secrets)); the environment and .env "
+            "come first."
+        ),
     )
 
 

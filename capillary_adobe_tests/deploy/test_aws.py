@@ -102,7 +102,7 @@ def then(guard: Guard, fault: Callable[[Request], Fault | None]) -> Callable[[Re
 
 def test_the_receiver_needs_no_more_and_no_less(s3: FaultyS3) -> None:
     bucket = s3.server.bucket()
-    guard = Guard.of("receiver.json", LANDING_BUCKET=bucket, LANDING_PREFIX="brand/landing")
+    guard = Guard.of("receiver.json", YOUR_LANDING_BUCKET=bucket, YOUR_LANDING_PREFIX="brand/landing")
     lost = iter([True])
     part = iter([True])
 
@@ -132,7 +132,7 @@ def test_the_receiver_needs_no_more_and_no_less(s3: FaultyS3) -> None:
 
 def test_code_server_and_runs_need_no_more_and_no_less(s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     landing, lake = s3.server.bucket(), s3.server.bucket()
-    names = {"LANDING_BUCKET": landing, "LANDING_PREFIX": "landing", "LAKE_BUCKET": lake, "LAKE_PREFIX": "lake"}
+    names = {"YOUR_LANDING_BUCKET": landing, "YOUR_LANDING_PREFIX": "landing", "YOUR_LAKE_BUCKET": lake, "YOUR_LAKE_PREFIX": "lake"}
     monkeypatch.setenv("LANDING_URL", f"s3://{landing}/landing")
     monkeypatch.setenv("LAKE_URL", f"s3://{lake}/lake")
     s3.server.client().put_object(Bucket=landing, Key=f"landing/events/{DAY}/01/1.jsonl", Body=b"{}\n")
@@ -161,7 +161,7 @@ def test_code_server_and_runs_need_no_more_and_no_less(s3: FaultyS3, monkeypatch
 def test_exports_are_only_read(s3: FaultyS3, tmp_path: Path) -> None:
     bucket = s3.server.bucket()
     s3.server.client().put_object(Bucket=bucket, Key="in/a.zip", Body=b"PK")
-    guard = Guard.of("exports.json", EXPORTS_BUCKET=bucket, EXPORTS_PREFIX="in")
+    guard = Guard.of("exports.json", YOUR_EXPORTS_BUCKET=bucket, YOUR_EXPORTS_PREFIX="in")
     s3.fault = guard
     place = open_place(f"s3://{bucket}/in", load(InsightsSettings))
     [found] = place.files()
