@@ -132,7 +132,8 @@ def test_the_receiver_needs_no_more_and_no_less(s3: FaultyS3) -> None:
 
 def test_code_server_and_runs_need_no_more_and_no_less(s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     landing, lake = s3.server.bucket(), s3.server.bucket()
-    names = {"YOUR_LANDING_BUCKET": landing, "YOUR_LANDING_PREFIX": "landing", "YOUR_LAKE_BUCKET": lake, "YOUR_LAKE_PREFIX": "lake"}
+    of_landing = {"YOUR_LANDING_BUCKET": landing, "YOUR_LANDING_PREFIX": "landing"}
+    names = {**of_landing, "YOUR_LAKE_BUCKET": lake, "YOUR_LAKE_PREFIX": "lake"}
     monkeypatch.setenv("LANDING_URL", f"s3://{landing}/landing")
     monkeypatch.setenv("LAKE_URL", f"s3://{lake}/lake")
     s3.server.client().put_object(Bucket=landing, Key=f"landing/events/{DAY}/01/1.jsonl", Body=b"{}\n")
