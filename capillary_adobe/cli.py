@@ -32,6 +32,7 @@ from capillary_adobe.cli_reconcile import reconcile
 from capillary_adobe.cli_settings import settings
 from capillary_adobe.cli_setup import setup
 from capillary_adobe.cli_subscribe import subscribe
+from capillary_adobe.cli_work import work
 
 if TYPE_CHECKING:
     from capillary_adobe.balance import Accounts
@@ -111,6 +112,7 @@ main.add_command(reconcile)
 main.add_command(settings)
 main.add_command(setup)
 main.add_command(subscribe)
+main.add_command(work)
 
 
 @main.command()
