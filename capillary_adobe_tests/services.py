@@ -7,11 +7,17 @@ or a failure where REQUIRE_SERVICES=1. Does not belong here: any expectation.
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,3 +49,34 @@ def postgres_database() -> Iterator[str]:
     finally:
         with server.connect() as connection:
             connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """The address of an empty Redis of its own, which keeps nothing on disk and is gone afterwards."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("no redis-server on this machine (apt-get install redis-server)")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="redis-")
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder, "--loglevel", "warning"]
+    process = subprocess.Popen([str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        with redis.Redis(port=port) as client:
+            while not _answers(client):
+                assert process.poll() is None and time.monotonic() < deadline, "redis-server does not start"
+                time.sleep(0.05)  # a pause between two looks at the condition
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

@@ -46,11 +46,12 @@ class Installation:
     adobe: AdobeResource = field(default_factory=AdobeResource)
     landing_url: str = ""
     lake_url: str = ""
+    state_url: str = ""
 
     def __post_init__(self) -> None:
         self.landing_url = self.landing_url or str(self.landing_root)
         self.lake_url = self.lake_url or str(self.root / "lake")
-        self.state_url = f"sqlite:///{self.root / 'state.db'}"
+        self.state_url = self.state_url or f"sqlite:///{self.root / 'state.db'}"
         self.store = open_landing_store(self.landing_url)
         self.lake = Lake(self.lake_url)
         self.state = State(self.state_url)
