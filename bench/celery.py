@@ -1,12 +1,12 @@
 """History backfilled a day a run: by two workers of Celery, one of which is killed in the middle, and by one machine alone.
 
-Run: `.venv/bin/python -m bench.celery`; small: `--days 20`. Needs redis-server, and PostgreSQL as the tests do. Both sides have a
-PostgreSQL database for Dagster and one for the state, landing store and tables on S3 (moto), a stand-in for AEP, the shipped
-`dagster.yaml` with the same number of runs in the queue, and the same days. `celery` starts two workers of one run at a time, kills
-one with SIGKILL when half of the days are through, and starts it again, as systemd does. `single` has Dagster start a process for
-each run, and nothing is killed.
+Run: `.venv/bin/python -m bench.celery`; small: `--days 20`. Needs redis-server, and PostgreSQL as the tests do. Both sides have
+a PostgreSQL database for Dagster and one for the state, landing store and tables on S3 (moto), a stand-in for AEP, the shipped
+`dagster.yaml` with the same number of runs in the queue, and the same days. `celery` starts two workers of one run at a time,
+kills one with SIGKILL when half of the days are through, and starts it again, as systemd does. `single` has Dagster start a
+process for each run, and nothing is killed.
 
-It fails if a day does not balance, is not through, or an event is missing at AEP or there twice without the receipts telling so.
+It fails if a day does not balance or is not through, or an event is missing at AEP, or there twice unknown to the receipts.
 
 Belongs here: the order of events, the expectations, the figures. Does not belong here: the programs
 (`capillary_adobe_tests.celery_cluster`), the events (`demo.traffic`).
@@ -98,7 +98,9 @@ def _configured(*, celery: bool) -> dict[str, Any]:
     found = configuration()
     runs = found["concurrency"]["runs"]
     runs["max_concurrent_runs"] = _IN_QUEUE
-    runs["tag_concurrency_limits"] = [one for one in runs["tag_concurrency_limits"] if one["key"] == "dagster/partition"]
+    runs["tag_concurrency_limits"] = [
+        one for one in runs["tag_concurrency_limits"] if one["key"] == "dagster/partition"
+    ]
     if not celery:
         del found["run_launcher"], found["run_coordinator"]
         found["run_queue"] = {"dequeue_interval_seconds": 1}

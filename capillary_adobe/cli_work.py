@@ -12,7 +12,11 @@ import click
 
 @click.command()
 @click.option(
-    "--queue", "queues", multiple=True, required=True, help="Take runs from this queue of dagster.yaml; several by repeating it."
+    "--queue",
+    "queues",
+    multiple=True,
+    required=True,
+    help="Take runs from this queue of dagster.yaml; several by repeating it.",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time.")
 @click.option(

@@ -30,7 +30,13 @@ SHIPPED = ROOT / "deploy" / "celery" / "dagster.yaml"
 def storage_environment(database: str) -> dict[str, str]:
     """The variables by which the shipped configuration finds Dagster's own database."""
     url = sa.make_url(database)
-    parts = {"HOST": url.host, "PORT": url.port or 5432, "USERNAME": url.username, "PASSWORD": url.password, "DB": url.database}
+    parts = {
+        "HOST": url.host,
+        "PORT": url.port or 5432,
+        "USERNAME": url.username,
+        "PASSWORD": url.password,
+        "DB": url.database,
+    }
     return {f"DAGSTER_PG_{name}": str(value or "") for name, value in parts.items()}
 
 

@@ -66,7 +66,8 @@ def redis_server() -> Iterator[str]:
         deadline = time.monotonic() + 60
         with redis.Redis(port=port) as client:
             while not _answers(client):
-                assert process.poll() is None and time.monotonic() < deadline, "redis-server does not start"
+                assert process.poll() is None, "redis-server ended"
+                assert time.monotonic() < deadline, "redis-server does not answer"
                 time.sleep(0.05)  # a pause between two looks at the condition
         yield f"redis://127.0.0.1:{port}/0"
     finally:

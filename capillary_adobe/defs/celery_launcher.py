@@ -130,7 +130,9 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         now = time.monotonic()
         since = self._silent_since.setdefault(task, now)
         self._silent_since = {
-            one: begun for one, begun in self._silent_since.items() if now - begun < _FORGOTTEN_SECONDS + self._silent_seconds
+            one: begun
+            for one, begun in self._silent_since.items()
+            if now - begun < _FORGOTTEN_SECONDS + self._silent_seconds
         }
         return now - since
 

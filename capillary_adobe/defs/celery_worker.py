@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from capillary_adobe.defs.run_queues import TwoQueueRunCoordinator
 from capillary_adobe.settings import SettingsError
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 _NOT_CELERY = (
-    "dagster.yaml in DAGSTER_HOME has no runs executed by Celery. Take deploy/celery/dagster.yaml; docs/celery.md tells how."
+    "The dagster.yaml in DAGSTER_HOME does not have runs executed by Celery. Take deploy/celery/dagster.yaml as docs/celery.md "
+    "tells."
 )
 
 
@@ -42,7 +47,7 @@ def work(queues: Sequence[str], runs: int, name: str) -> int:
     return app.worker_main(["worker", "--loglevel", "INFO", *options, *quiet]) or 0
 
 
-def _app(instance: dg.DagsterInstance, queues: Sequence[str]):  # noqa: ANN202 - Celery's class, which a base install lacks
+def _app(instance: dg.DagsterInstance, queues: Sequence[str]) -> Celery:
     coordinator, launcher = instance.run_coordinator, instance.run_launcher
     if not isinstance(coordinator, TwoQueueRunCoordinator):
         raise SettingsError(_NOT_CELERY)

@@ -37,10 +37,7 @@ def is_history(run: dg.DagsterRun) -> bool:
     """
     tags = run.tags
     return (
-        _BACKFILL_TAG in tags
-        or FIRST_DAY_TAG in tags
-        or tags.get(LANE_TAG) == "history"
-        or run.job_name in LONG_JOBS
+        _BACKFILL_TAG in tags or FIRST_DAY_TAG in tags or tags.get(LANE_TAG) == "history" or run.job_name in LONG_JOBS
     )
 
 

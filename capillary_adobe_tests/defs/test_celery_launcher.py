@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 from dagster._core.launcher import WorkerStatus
 from dagster._core.test_utils import create_run_for_test
 
 from capillary_adobe.defs.celery_launcher import TASK_TAG, WatchedCeleryRunLauncher
-from capillary_adobe_tests.celery_cluster import configuration, redis_environment
 from capillary_adobe_tests.services import redis_server
 
 TASK = "a-task"
@@ -29,9 +26,8 @@ def redis() -> Iterator[str]:
 class Watched:
     """An instance with the launcher and one run that has begun."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        assert isinstance(instance.run_launcher, WatchedCeleryRunLauncher)
-        self.instance, self.launcher = instance, instance.run_launcher
+    def __init__(self, instance: dg.DagsterInstance, launcher: WatchedCeleryRunLauncher) -> None:
+        self.instance, self.launcher = instance, launcher
 
     def run(self, *, task: str = TASK, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
         return create_run_for_test(self.instance, job_name="a_job", tags={TASK_TAG: task}, status=status)
@@ -51,16 +47,15 @@ def silent_seconds() -> int:
 
 
 @pytest.fixture
-def watched(redis: str, silent_seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    for name, value in redis_environment(redis).items():
-        monkeypatch.setenv(name, value)
-    shipped = configuration(run_launcher={"silent_seconds": silent_seconds, "include": []})
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"run_launcher": shipped["run_launcher"]}), "utf-8")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        found = Watched(instance)
-        yield found
-        found.launcher.celery.AsyncResult(TASK).forget()
-        found.launcher.celery.close()
+def watched(redis: str, silent_seconds: int) -> Iterator[Watched]:
+    launcher = WatchedCeleryRunLauncher(
+        silent_seconds=silent_seconds, default_queue="history", broker=redis, backend=redis
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        launcher.register_instance(instance)
+        yield Watched(instance, launcher)
+    launcher.celery.AsyncResult(TASK).forget()
+    launcher.celery.close()
 
 
 def test_a_run_whose_worker_is_silent_for_too_long_is_lost(watched: Watched) -> None:

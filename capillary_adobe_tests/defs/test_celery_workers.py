@@ -83,16 +83,16 @@ def test_every_day_arrives_once_although_a_worker_and_a_process_of_the_other_are
         cluster.start_daemon()
         cluster.wait("a run at work at each", lambda: set(at_work(instance)) == {"both", "other"})
         lost = at_work(instance)
-        cluster.wait(
-            "both about to send", lambda: all(_mapped(instance, run.run_id) for run, _ in lost.values())
-        )
+        cluster.wait("both about to send", lambda: all(_mapped(instance, run.run_id) for run, _ in lost.values()))
         os.kill(lost["both"][1], signal.SIGKILL)
         cluster.kill("other")
         emulator.faults.clear()
         installation.land(key("1"), fresh(1))
         cluster.wait("every day through", lambda: set(standings(installation).values()) == {"done"})
         cluster.wait("the live event at AEP", lambda: summary(emulator.base_url)["distinct"] == 2 * len(DAYS) + 1)
-        cluster.wait("no run at work", lambda: not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])))
+        cluster.wait(
+            "no run at work", lambda: not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        )
         runs = {run.run_id: run for run in instance.get_runs()}
     for name in ("both", "other"):
         assert runs[lost[name][0].run_id].status is dg.DagsterRunStatus.FAILURE
@@ -115,5 +115,3 @@ def test_every_day_arrives_once_although_a_worker_and_a_process_of_the_other_are
 def _mapped(instance: dg.DagsterInstance, run_id: str) -> bool:
     wanted = dg.DagsterEventType.STEP_START
     return any(entry.step_key == "ingestion_status" for entry in instance.all_logs(run_id, of_type=wanted))
-
-

@@ -1,30 +1,29 @@
-"""Which queue each run gets, on the instance that the shipped configuration describes, but for its databases."""
+"""Which queue each run gets as it is submitted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._core.test_utils import create_run_for_test
 
 from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.microbatch import LANE_TAG
-from capillary_adobe.defs.run_queues import LONG_JOBS, QUEUE_TAG
+from capillary_adobe.defs.run_queues import LONG_JOBS, QUEUE_TAG, TwoQueueRunCoordinator
 from capillary_adobe.defs.runs import DAY_TAG, FIRST_DAY_TAG
-from capillary_adobe_tests.celery_cluster import SHIPPED
+
+LOCATION = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("capillary_adobe"), "__repository__")
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    coordinator = yaml.safe_load(SHIPPED.read_text("utf-8"))["run_coordinator"]
-    coordinator["config"]["live_queue"] = "soon"
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"run_coordinator": coordinator}), "utf-8")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as found:
+@pytest.fixture(scope="module")
+def coordinator() -> Iterator[TwoQueueRunCoordinator]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = TwoQueueRunCoordinator(live_queue="soon", history_queue="history")
+        found.register_instance(instance)
         yield found
 
 
@@ -43,10 +42,12 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     ],
 )
 def test_each_run_gets_its_queue_as_it_is_submitted(
-    instance: dg.DagsterInstance, job: str, tags: dict[str, Any], queue: str
+    coordinator: TwoQueueRunCoordinator, job: str, tags: dict[str, Any], queue: str
 ) -> None:
-    run = create_run_for_test(instance, job_name=job, tags=tags, status=dg.DagsterRunStatus.NOT_STARTED)
-    submitted = instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
+    run = create_run_for_test(
+        coordinator._instance, job_name=job, tags=tags, remote_job_origin=RemoteJobOrigin(LOCATION, job)
+    )
+    submitted = coordinator.submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
     assert submitted.tags[QUEUE_TAG] == queue
     assert submitted.status is dg.DagsterRunStatus.QUEUED
 

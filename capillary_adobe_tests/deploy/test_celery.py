@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import PostgresRunStorage
 
 from capillary_adobe.cli import main
 from capillary_adobe.defs.celery_launcher import WatchedCeleryRunLauncher
@@ -40,7 +40,7 @@ def test_dagster_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             launcher, coordinator = instance.run_launcher, instance.run_coordinator
             assert isinstance(launcher, WatchedCeleryRunLauncher)
             assert isinstance(coordinator, TwoQueueRunCoordinator)
-            assert isinstance(instance._storage, DagsterPostgresStorage)
+            assert isinstance(instance.run_storage, PostgresRunStorage)
             assert launcher.supports_check_run_worker_health
             assert instance.run_monitoring_max_resume_run_attempts == 0
             # A result that lives shorter than a run makes it look lost; one kept by rpc:// cannot be read by the daemon.
@@ -63,7 +63,10 @@ def test_all_else_is_as_on_one_machine() -> None:
     ours, theirs = read(SHIPPED), read(ROOT / "dagster.yaml")
     for name in ("storage", "compute_logs", "run_launcher"):
         del ours[name]
-    assert ours.pop("run_coordinator")["config"]["dequeue_interval_seconds"] == theirs.pop("run_queue")["dequeue_interval_seconds"]
+    assert (
+        ours.pop("run_coordinator")["config"]["dequeue_interval_seconds"]
+        == theirs.pop("run_queue")["dequeue_interval_seconds"]
+    )
     runs, of_one = ours.pop("concurrency"), theirs.pop("concurrency")
     kept = [one for one in runs["runs"]["tag_concurrency_limits"] if one["key"] != QUEUE_TAG]
     assert kept == [one for one in of_one["runs"]["tag_concurrency_limits"] if one["key"] != "dagster/backfill"]
