@@ -83,7 +83,7 @@ class Cluster:
         killed.signal(signal.SIGKILL)
         self.wait(f"the end of {name}", lambda: not killed.alive())
 
-    def wait(self, what: str, ready: Callable[[], bool], seconds: float = 300.0) -> None:
+    def wait(self, what: str, ready: Callable[[], bool], seconds: float = 600.0) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
             for program in self.programs.values():

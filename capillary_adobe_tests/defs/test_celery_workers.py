@@ -47,7 +47,7 @@ def installation(emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     with redis_server() as redis, postgres_database() as database:
         # Without profiles no run but that of the micro-batch delivers anything of today.
         for name in [name for name in os.environ if name.startswith("ADOBE_PROFILES_")]:
