@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dagster as dg
 from dagster import Field, IntSource
@@ -56,7 +56,7 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
     def config_type(cls) -> dict[str, Any]:
         """What `dagster.yaml` may say."""
         silent = Field(IntSource, is_required=False, default_value=60, description="Seconds; see the class.")
-        return {**CeleryRunLauncher.config_type(), "silent_seconds": silent}
+        return {**cast("dict[str, Any]", CeleryRunLauncher.config_type()), "silent_seconds": silent}
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> WatchedCeleryRunLauncher:

@@ -11,7 +11,7 @@ count runs by this tag, would not see it. Without Celery there is no such coordi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dagster as dg
 from dagster import Field, StringSource
@@ -56,7 +56,7 @@ class TwoQueueRunCoordinator(QueuedRunCoordinator):
     def config_type(cls) -> dict[str, Any]:
         """What `dagster.yaml` may say."""
         return {
-            **QueuedRunCoordinator.config_type(),
+            **cast("dict[str, Any]", QueuedRunCoordinator.config_type()),
             "live_queue": Field(StringSource, is_required=False, default_value="live"),
             "history_queue": Field(StringSource, is_required=False, default_value="history"),
         }
