@@ -47,7 +47,7 @@ class Gate(ThreadingHTTPServer):
 
 
 class _Waiting(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # noqa: N802 - the standard library's name
+    def do_POST(self) -> None:
         assert isinstance(self.server, Gate)
         self.server.opened.wait()
         # Whoever was killed meanwhile takes no answer.
