@@ -168,6 +168,11 @@ def _faults(state: State, at_aep: dict[str, Any], days: Sequence[date], each: in
     return faults
 
 
+def _ratio(one: float, other: float) -> float | None:
+    """None where there were too few days for a rate."""
+    return round(one / other, 2) if other else None
+
+
 def _say(words: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {words}", file=sys.stderr, flush=True)
 
@@ -201,7 +206,7 @@ def main() -> int:
     figures: dict[str, Any] = {"events_a_day": options.events, **sides}
     if len(sides) == len(_SIDES):
         names = ("days_a_minute", "days_a_minute_of_the_first_half")
-        figures["ratios"] = {name: round(sides["celery"][name] / sides["single"][name], 2) for name in names}
+        figures["ratios"] = {name: _ratio(sides["celery"][name], sides["single"][name]) for name in names}
     figures["load_of_the_machine"] = [round(one, 1) for one in os.getloadavg()]
     print(json.dumps(figures, indent=2))
     if faults:
