@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+import sys
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from capillary_adobe_tests.celery_cluster import ROOT, SHIPPED, redis_environmen
 from capillary_adobe_tests.docs.pages import page
 from capillary_adobe_tests.services import postgres_database
 
+ANALYZE = shutil.which("systemd-analyze")
 UNIT = ROOT / "deploy" / "celery" / "capillary-adobe-worker@.service"
 
 
@@ -74,6 +79,16 @@ def test_all_else_is_as_on_one_machine() -> None:
     assert ours["run_monitoring"].pop("start_timeout_seconds") > theirs["run_monitoring"].pop("start_timeout_seconds")
     assert ours["run_monitoring"].pop("max_resume_run_attempts") == 0
     assert ours == theirs
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed here")
+def test_systemd_takes_the_unit_and_it_is_shut_off_from_the_rest_of_the_machine(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).parent / "capillary-adobe")
+    installed = tmp_path / "capillary-adobe-worker@live.service"
+    installed.write_text(re.sub(r"/opt/\S+/capillary-adobe", program, UNIT.read_text("utf-8")))
+    for words in (["verify", "--man=no", str(installed)], ["security", "--offline=yes", "--threshold=25", str(UNIT)]):
+        seen = subprocess.run([str(ANALYZE), *words], capture_output=True, text=True, check=False)
+        assert seen.returncode == 0, seen.stdout + seen.stderr
 
 
 def test_the_unit_starts_a_worker_that_may_finish_its_runs() -> None:
