@@ -52,6 +52,9 @@ def test_dagster_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert launcher.celery.conf.result_expires > instance.run_monitoring_max_runtime_seconds
             assert launcher.celery.conf.result_backend.startswith("redis")
             assert launcher.celery.conf.task_acks_late is False
+            # What a worker took and did not begin, because it was killed, goes to another one long before it fails.
+            taken = launcher.celery.conf.broker_transport_options["visibility_timeout"]
+            assert taken * 2 < instance.run_monitoring_start_timeout_seconds
             queue = instance.get_concurrency_config().run_queue_config
             assert queue is not None
             assert queue.max_concurrent_runs == read(SHIPPED)["concurrency"]["runs"]["max_concurrent_runs"]
