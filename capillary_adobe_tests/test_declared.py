@@ -42,7 +42,7 @@ def normal(name: str) -> str:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("capillary_adobe", ()), ("capillary_adobe_tests", ("dev",)), ("bench", ("dev",))],
+    [("capillary_adobe", ("celery",)), ("capillary_adobe_tests", ("dev",)), ("bench", ("dev",))],
 )
 def test_every_import_is_of_a_declared_package(folder: str, extras: tuple[str, ...]) -> None:
     packages = packages_distributions()
@@ -56,4 +56,4 @@ def test_every_import_is_of_a_declared_package(folder: str, extras: tuple[str, .
 
 def test_every_declared_package_is_pinned() -> None:
     pinned = {normal(line.partition("==")[0]) for line in Path(ROOT / "constraints.txt").read_text().splitlines()}
-    assert declared("dev", "postgres") <= pinned
+    assert declared("dev", "postgres", "kubernetes", "celery") <= pinned
