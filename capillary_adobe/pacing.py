@@ -25,9 +25,11 @@ import sqlalchemy as sa
 from capillary_adobe.settings import Lane
 from capillary_adobe.state.calls import CallsInFlight
 from capillary_adobe.state.database import State
+from capillary_adobe.state.failed_calls import FailedCalls
 from capillary_adobe.state.pace import Pace, Paces
 
 AEP_INLET: Final = "inlet"
+AEP_PLATFORM: Final = "platform"
 CAPILLARY_API: Final = "capillary_api"
 _NAMES: Final = {AEP_INLET: "AEP", CAPILLARY_API: "Capillary"}
 
@@ -107,6 +109,7 @@ class Pacer:
     ) -> None:
         self._paces = Paces(state)
         self._calls = CallsInFlight(service)
+        self.failed_calls = FailedCalls(state, service, clock)
         self._service = service
         self._name = _NAMES.get(service, service)
         self._limits = limits

@@ -25,9 +25,10 @@ from capillary_adobe.adobe.messages import Message
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.adobe.streaming import Streaming
 from capillary_adobe.adobe.token import AccessToken
-from capillary_adobe.pacing import AEP_INLET, Limits, Pacer
+from capillary_adobe.pacing import AEP_INLET, AEP_PLATFORM, Limits, Pacer
 from capillary_adobe.settings import AdobeSettings, Lane
 from capillary_adobe.state import DayReceipts, Receipts, SentBatches, State
+from capillary_adobe.state.failed_calls import FailedCalls
 
 Route = Literal["streaming", "batch"]
 ChosenRoute = Literal["auto", "streaming", "batch"]
@@ -116,7 +117,8 @@ class Delivery:
         return self._deliver(_Run({work.day: work for work in works}, counts, other, self._state.day_lock, progress))
 
     def _deliver(self, run: _Run) -> Failures:
-        lane = BatchLane(self._settings, self._state, Platform(self._settings, self._token))
+        platform = Platform(self._settings, self._token, failed_calls=FailedCalls(self._state, AEP_PLATFORM))
+        lane = BatchLane(self._settings, self._state, platform)
         # A live micro-batch does not wait for what history has under way.
         past = [day for day, work in run.works.items() if work.lane != "live" and work.only is None]
         # A batch that is stuck at AEP holds up none of the others.

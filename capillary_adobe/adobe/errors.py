@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from capillary_adobe.state.failed_calls import CallFailure
+
 
 class DeliveryError(Exception):
     """Delivery stopped; the text says why and what to do. Entities not accepted stay for the next run."""
@@ -88,6 +90,20 @@ def effect_unknown(status: int) -> bool:
     if 200 <= status < 300:
         return reaction_to(status) is not Reaction.READ
     return status >= 500 and status not in (501, 503)
+
+
+def failure_of(status: int) -> CallFailure | None:
+    """The class of a call that ended with this status; None where it was taken, or a record in it is to blame."""
+    if status in (401, 403):
+        return CallFailure.AUTHENTICATION
+    if status == 429:
+        return CallFailure.LIMITS
+    return {Reaction.BACK_OFF: CallFailure.NETWORK, Reaction.SET_ASIDE: CallFailure.OTHER}.get(reaction_to(status))
+
+
+def failure_without_token(error: DeliveryError) -> CallFailure:
+    """The class of a call that could not be made since there is no access token."""
+    return CallFailure.AUTHENTICATION if isinstance(error, PermanentDeliveryError) else CallFailure.NETWORK
 
 
 CURES: Final[dict[int, str]] = {

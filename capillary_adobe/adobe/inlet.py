@@ -29,6 +29,8 @@ from capillary_adobe.adobe.errors import (
     TransientDeliveryError,
     cure_for,
     effect_unknown,
+    failure_of,
+    failure_without_token,
     reaction_to,
 )
 from capillary_adobe.adobe.messages import Envelope, Message
@@ -137,10 +139,12 @@ class Inlet:
         try:
             answer = self._post(request, ledger)
         except DeliveryError as error:
+            self._pacer.failed_calls.note(failure_without_token(error))
             self._leave(request, ledger, "There is no access token; to be sent again.", error)
             return None
         status = NO_ANSWER if answer is None else answer.status_code
         self._tell_pacer(request, answer)
+        self._pacer.failed_calls.note(failure_of(status))
         reaction = reaction_to(status)
         if answer is not None and reaction is Reaction.READ:
             return self._read(request, answer, ledger, backoff)
@@ -224,6 +228,7 @@ class Inlet:
             return None
         if any(detail.code == 429 for detail in items.details.values()):
             self._pacer.throttled(None)
+            self._pacer.failed_calls.note(failure_of(429))
         rest = Request([request.messages[place] for place in places], http_status=answer.status_code)
         rest.words = "AEP took only a part of the request"
         return self._repeat(rest, ledger, backoff, answer)

@@ -24,15 +24,19 @@ from capillary_adobe.adobe.backoff import Backoff, asked_wait
 from capillary_adobe.adobe.bearer import Bearer
 from capillary_adobe.adobe.errors import (
     NO_ANSWER,
+    DeliveryError,
     PermanentDeliveryError,
     Reaction,
     TransientDeliveryError,
     cure_for,
+    failure_of,
+    failure_without_token,
     reaction_to,
 )
 from capillary_adobe.adobe.token import AccessToken
 from capillary_adobe.adobe.wording import CUT, LONGEST, safe_words
 from capillary_adobe.settings import CredentialSettings
+from capillary_adobe.state.failed_calls import FailedCalls
 
 _SERVICES: Final = {
     "import": "batch ingestion",
@@ -44,6 +48,7 @@ _SERVICES: Final = {
     "hygiene": "Data Hygiene",
 }
 _BEARER = re.compile(r"Bearer\s+\S+", re.IGNORECASE)
+_NOT_FOUND: Final = 404
 _PENDING = "What is not accepted stays pending; the next run goes on."
 
 
@@ -103,14 +108,22 @@ class _Call:
 
 
 class Platform:
-    """The Platform API of one sandbox; safe to share between threads, each with a connection of its own."""
+    """The Platform API of one sandbox; safe to share between threads, each with a connection of its own.
+
+    With `failed_calls` it counts what fails there.
+    """
 
     def __init__(
-        self, settings: CredentialSettings, token: AccessToken, stopping: threading.Event | None = None
+        self,
+        settings: CredentialSettings,
+        token: AccessToken,
+        stopping: threading.Event | None = None,
+        failed_calls: FailedCalls | None = None,
     ) -> None:
         self._settings = settings
         self._token = token
         self._stopping = stopping or threading.Event()
+        self._failed_calls = failed_calls
         self._local = threading.local()
 
     def backoff(self, share: float = 1.0) -> Backoff:
@@ -143,7 +156,7 @@ class Platform:
         backoff = self.backoff()
         stale: str | None = None
         while True:
-            token = self._token.value(stale=stale)
+            token = self._value(stale)
             answer, lost = self._try_once(call, token)
             status = answer.status_code if answer is not None else NO_ANSWER
             succeeded = answer is not None and _succeeded(answer)
@@ -153,6 +166,7 @@ class Platform:
             if reaction is Reaction.REFRESH_ONCE and stale is None:
                 stale = token
                 continue
+            self._count(NO_ANSWER if succeeded else status)
             if reaction is not Reaction.BACK_OFF:
                 raise _refusal(call, status, "" if answer is None else _words_of(answer, token, call))
             asked = asked_wait(answer) if answer is not None else None
@@ -165,6 +179,19 @@ class Platform:
                     f"{_what_came(call, status, lost)}, and repeating did not help within ADOBE_RETRY_BUDGET_SECONDS. "
                     f"{_PENDING} If this lasts, check ADOBE_PLATFORM_URL, the network and Adobe's status page."
                 ) from lost
+
+    def _value(self, stale: str | None) -> str:
+        try:
+            return self._token.value(stale=stale)
+        except DeliveryError as error:
+            if self._failed_calls is not None:
+                self._failed_calls.note(failure_without_token(error))
+            raise
+
+    def _count(self, status: int) -> None:
+        # What is not there is an answer like any other to those who look whether it is.
+        if self._failed_calls is not None and status != _NOT_FOUND:
+            self._failed_calls.note(failure_of(status))
 
     def _try_once(self, call: _Call, token: str) -> tuple[requests.Response | None, requests.RequestException | None]:
         settings = self._settings

@@ -24,6 +24,7 @@ from capillary_adobe.adobe.verdict_owners import ProfileOwner
 from capillary_adobe.lake import Lake
 from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
 from capillary_adobe.object_store import ObjectStoreError, is_s3, s3_client
+from capillary_adobe.pacing import AEP_PLATFORM
 from capillary_adobe.settings import (
     AdobeSettings,
     ProfileSettings,
@@ -33,6 +34,7 @@ from capillary_adobe.settings import (
     load,
 )
 from capillary_adobe.state import State
+from capillary_adobe.state.failed_calls import FailedCalls
 
 _SHORT_TIMEOUT_SECONDS = 10.0
 _SHORT_BUDGET_SECONDS = 2.0
@@ -129,14 +131,14 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
 
     def batch_lane(self, settings: AdobeSettings, state: State, wait_seconds: float) -> BatchLane:
         """The batch lane, waiting no longer than this for a verdict."""
-        return BatchLane(self._patient(settings, wait_seconds), state, Platform(settings, shared_token(settings)))
+        return BatchLane(self._patient(settings, wait_seconds), state, _platform(settings, state))
 
     def _patient(self, settings: AdobeSettings, wait_seconds: float | None) -> AdobeSettings:
         return settings if wait_seconds is None else settings.model_copy(update={"batch_wait_seconds": wait_seconds})
 
     def verdict_readers(self, settings: AdobeSettings, state: State) -> list[VerdictReader]:
         """The readers of AEP's failed batches, one for each dataset."""
-        platform, days = Platform(settings, shared_token(settings)), load(VerdictSettings).days
+        platform, days = _platform(settings, state), load(VerdictSettings).days
         readers = [VerdictReader(settings.events_dataset_id, days, state, platform)]
         if settings.profiles_dataset_id is not None:
             owner = ProfileOwner(state, days)
@@ -153,6 +155,10 @@ class AdobeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTy
     def catalog(self, settings: AdobeSettings) -> Catalog:
         """AEP's Catalog."""
         return Catalog(Platform(settings, shared_token(settings)))
+
+
+def _platform(settings: AdobeSettings, state: State) -> Platform:
+    return Platform(settings, shared_token(settings), failed_calls=FailedCalls(state, AEP_PLATFORM))
 
 
 def default_resources() -> dict[str, dg.ConfigurableResource]:  # pyright: ignore[reportMissingTypeArgument]

@@ -58,6 +58,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _SHORTEST_SECONDS = 0.05
 _CONNECTIONS = 16
+_REFUSES_CLIENT = frozenset({401, 403})
 
 Parameters = Mapping[str, Any]
 
@@ -148,10 +149,12 @@ class CapillaryApi:
             token, asked_us, tried = self._try(request, stale, deadline or waiting.deadline, deadline)
             if tried.succeeded:
                 return Answer(tried.body, asked_us, tried.status, tried.codes)
-            if tried.status in (401, 403) and stale is None:
+            if tried.status in _REFUSES_CLIENT and stale is None:
                 stale = token
                 continue
             if tried.final:
+                if tried.status in _REFUSES_CLIENT:
+                    self._turns.refused()
                 refusal = PermanentCapillaryApiError(_refusal(request, tried), tried.status, tried.codes)
                 return Answer(tried.body, asked_us, tried.status, tried.codes, refusal)
             if tried.effect_unknown and not request.repeat_unanswered:
@@ -216,6 +219,7 @@ class CapillaryApi:
             token = self._token.value(stale=stale)
         except PermanentCapillaryApiError as error:
             self._turns.over(Try(error.status, {}))
+            self._turns.refused()
             raise
         except TransientCapillaryApiError as error:
             self._turns.over(Try(lost=error))

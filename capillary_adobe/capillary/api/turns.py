@@ -9,6 +9,8 @@ the repeating of a call (`client.py`).
 | 429 | throttled |
 | no answer within a time that is shorter than CAPILLARY_API_TIMEOUT_SECONDS | nothing |
 | anything else | alive |
+
+What fails is counted as well; a client that is refused although its token is fresh is told by `refused`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from capillary_adobe.pacing import CAPILLARY_API, Limits, Pacer
 from capillary_adobe.settings import Lane
 from capillary_adobe.settings.customers import LookupSettings
 from capillary_adobe.state.database import State
+from capillary_adobe.state.failed_calls import CallFailure
 
 _TOO_MANY = 429
 # Refused for now, and yet no sign that Capillary is down.
@@ -65,10 +68,17 @@ class Turns:
             self._pacer.unanswered()
         elif tried.status == _TOO_MANY:
             self._pacer.throttled(tried.asked)
+            self._pacer.failed_calls.note(CallFailure.LIMITS)
         elif _is_failure(tried):
             self._pacer.failed(tried.trouble)
+            self._pacer.failed_calls.note(CallFailure.NETWORK)
         else:
             self._pacer.answered()
+
+    def refused(self) -> None:
+        """Count a call that ended since Capillary does not let the client in."""
+        if self._pacer is not None:
+            self._pacer.failed_calls.note(CallFailure.AUTHENTICATION)
 
 
 def _is_failure(tried: Try) -> bool:
