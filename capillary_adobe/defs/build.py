@@ -18,6 +18,7 @@ from capillary_adobe.defs.assets import (
     build_closed_days,
     build_customer_lookups,
     build_customers,
+    build_delivery_report,
     build_enriched_events,
     build_history_files,
     build_ingestion_status,
@@ -49,6 +50,7 @@ from capillary_adobe.defs.references import (
     build_reference_schedule,
     build_stores,
 )
+from capillary_adobe.defs.report_schedule import build_report_job, build_report_schedule
 from capillary_adobe.defs.resend_job import build_resend_job
 from capillary_adobe.defs.resources import default_resources
 from capillary_adobe.defs.schema_sensor import build_schema_sensor
@@ -148,6 +150,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_programs(),
             build_erased_customers(),
             *_built(partitions, build_closed_days),
+            build_delivery_report(),
         ],
         jobs=[
             build_reference_job(),
@@ -170,6 +173,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_resend_day_job(),
             build_pause_job(),
             build_resume_job(),
+            build_report_job(),
         ],
         schedules=[
             build_reference_schedule(),
@@ -178,6 +182,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_purge_schedule(),
             build_compact_schedule(),
             build_close_schedule(partitions),
+            build_report_schedule(),
         ],
         sensors=[
             build_landing_sensor(JOB),

@@ -41,6 +41,7 @@ _OUR_PREFIXES = (
     "MAPPING_",
     "PROFILE_",
     "RECEIVE_",
+    "REPORT_",
     "RETENTION_",
     "SCHEDULE_",
     "SECRETS_",

@@ -47,7 +47,7 @@ from capillary_adobe.settings.reading import (
 from capillary_adobe.settings.receiver import ReceiverSettings
 from capillary_adobe.settings.source import SecretFilesSettings
 from capillary_adobe.settings.storage import LandingSettings, Lane, S3Settings, StorageSettings
-from capillary_adobe.settings.upkeep import RetentionSettings, ScheduleSettings
+from capillary_adobe.settings.upkeep import ReportSettings, RetentionSettings, ScheduleSettings
 
 __all__ = [
     "RECORDED",
@@ -70,6 +70,7 @@ __all__ = [
     "MappingSettings",
     "ProfileSettings",
     "ReceiverSettings",
+    "ReportSettings",
     "RetentionSettings",
     "RulesSettings",
     "S3Settings",

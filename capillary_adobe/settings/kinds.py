@@ -86,6 +86,15 @@ def _webhook_url(value: str) -> str:
     return value
 
 
+def _page_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("give an address that begins with http:// or https://")
+    if parts.username or parts.query:
+        raise ValueError("give an address without user and query: it is shown to everybody who sees the UI")
+    return value
+
+
 _CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -125,6 +134,7 @@ Name = Annotated[str, AfterValidator(_name), Form("text of at most 40 letters, d
 HeaderName = Annotated[str, AfterValidator(_header), Form("name of a header")]
 UrlPath = Annotated[str, AfterValidator(_path), Form("path")]
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url), Form("address")]
+PageUrl = Annotated[str, AfterValidator(_page_url), Form("address")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), Form("ISO 4217 code")]
 File = Annotated[Text, Form("path")]
 Folder = Annotated[Text, Form("folder")]

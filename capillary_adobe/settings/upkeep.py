@@ -1,4 +1,4 @@
-"""Settings of upkeep: how long what is only kept for people stays, and when the schedules ask.
+"""Settings of upkeep: how long what is only kept for people stays, the delivery report, and when the schedules ask.
 
 Belongs here: the fields. Does not belong here: anything that acts on them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from capillary_adobe.settings.kinds import Cron, Zone
+from capillary_adobe.settings.kinds import Cron, PageUrl, Zone
 from capillary_adobe.settings.source import environment
 
 
@@ -36,12 +36,24 @@ class RetentionSettings(BaseSettings):
     )
 
 
+class ReportSettings(BaseSettings):
+    """The delivery report."""
+
+    model_config = environment("REPORT_")
+
+    days: int = Field(default=14, ge=2, le=366, description="Landing days that the report shows, today included.")
+    link: PageUrl | None = Field(
+        default=None, description="Address at which people open the page, where something serves it; shown in the UI."
+    )
+
+
 class ScheduleSettings(BaseSettings):
     """When each schedule asks for its job: five fields of cron, in `SCHEDULE_TIMEZONE`. Read when the code location loads."""
 
     model_config = environment("SCHEDULE_")
 
     timezone: Zone = Field(default="UTC", description="Zone in which the times of all schedules are meant.")
+    write_report: Cron = Field(default="20 * * * *", description="When the delivery report is written.")
     erase_deleted: Cron = Field(
         default="0 2 * * *", description="When customers who were deleted at Capillary are erased."
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -140,6 +140,15 @@ def _holds_of(days: Sequence[str]) -> sa.ColumnElement[bool]:
     return sa.or_(batches.c.day.in_(days), batches.c.external_id.in_(joined))
 
 
+class ReadCounts(NamedTuple):
+    """Failed batches that were read: how many, their records, those that are none of ours, and when the last was, epoch ms."""
+
+    batches: int
+    records: int
+    unmatched: int
+    last_ms: int
+
+
 class ReadBatches:
     """Failed batches of AEP whose records have been read."""
 
@@ -151,6 +160,14 @@ class ReadBatches:
         query = sa.select(read_batches.c.aep_id).where(read_batches.c.created_ms >= since_ms)
         with self._state.read() as connection:
             return set(connection.scalars(query))
+
+    def read_since(self, moment_ms: int) -> ReadCounts:
+        """What was read at or after a moment (epoch ms)."""
+        c = read_batches.c
+        sums = [sa.func.coalesce(value, 0) for value in (sa.func.sum(c.records), sa.func.sum(c.unmatched), sa.func.max(c.read_ms))]
+        query = sa.select(sa.func.count(), *sums).where(c.read_ms >= moment_ms)
+        with self._state.read() as connection:
+            return ReadCounts(*(int(value) for value in connection.execute(query).one()))
 
     def note(self, aep_id: str, created_ms: int, records: int, unmatched: int) -> None:
         """Note that a batch was read: how many records it held, and how many of them are none of ours."""

@@ -7,6 +7,7 @@ from capillary_adobe.defs.assets.aep_verdict import build_aep_verdict
 from capillary_adobe.defs.assets.closed_days import build_closed_days
 from capillary_adobe.defs.assets.customer_lookups import build_customer_lookups
 from capillary_adobe.defs.assets.customers import build_customers
+from capillary_adobe.defs.assets.delivery_report import build_delivery_report
 from capillary_adobe.defs.assets.enriched_events import build_enriched_events
 from capillary_adobe.defs.assets.history_files import build_history_files
 from capillary_adobe.defs.assets.ingestion_status import build_ingestion_status
@@ -21,6 +22,7 @@ __all__ = [
     "build_closed_days",
     "build_customer_lookups",
     "build_customers",
+    "build_delivery_report",
     "build_enriched_events",
     "build_history_files",
     "build_ingestion_status",

@@ -1,0 +1,109 @@
+"""The three questions of the report, each answered by a level and a few sentences.
+
+Belongs here: judging the figures, and the words. Does not belong here: the figures, and whether a day is closed (`closing.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capillary_adobe.backfill_progress import expected_end, moment
+from capillary_adobe.closing import judge
+from capillary_adobe.reporting.figures import DeliveryReport
+from capillary_adobe.reporting.standing import Level
+from capillary_adobe.state import Outcome
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and its answer; the first sentence is the short one."""
+
+    question: str
+    level: Level
+    sentences: list[str]
+
+
+def answers(report: DeliveryReport) -> list[Answer]:
+    """All three, in the order in which they are read."""
+    return [_flowing(report), _stuck(report), _yesterday(report)]
+
+
+def _flowing(report: DeliveryReport) -> Answer:
+    question, waits = "Is everything flowing?", report.backlog
+    why = [*waits.outages, *([_sentence(waits.paused)] if waits.paused else [])]
+    errors = sum(one.severity == "error" for one in report.alerts)
+    if report.alerts:
+        why.append(f"{len(report.alerts)} alerts stand, {errors} of them errors; they are listed below")
+    today = report.today.account
+    so_far = f"{today.landed_lines:,} lines landed today so far, {today.delivery[Outcome.ACCEPTED]:,} events accepted"
+    speed = report.latency
+    if speed:
+        so_far += f"; from landing to AEP p50 {speed['p50']:g} s, p95 {speed['p95']:g} s"
+    if waits.outages or errors:
+        return Answer(question, "bad", ["No.", *why, so_far])
+    if why:
+        return Answer(question, "warn", ["With a hitch." if not waits.paused else "No: it is paused.", *why, so_far])
+    return Answer(question, "ok", ["Yes.", so_far])
+
+
+def _stuck(report: DeliveryReport) -> Answer:
+    question = "What is stuck, and why?"
+    broken, waiting = list(_broken(report)), list(_waiting(report))
+    if broken:
+        return Answer(question, "bad", ["Something needs a hand.", *broken, *waiting])
+    if waiting:
+        return Answer(question, "warn", ["Some of it waits.", *waiting])
+    return Answer(question, "ok", ["Nothing."])
+
+
+def _broken(report: DeliveryReport) -> Iterator[str]:
+    for one in report.unbalanced:
+        named = ", ".join(f"{name} {n}" for name, n in one.account.differences.items())
+        yield f"{one.day} does not balance: {named}"
+    if report.failed:
+        yield f"{report.failed:,} entities failed with their request or batch; the next run sends them"
+    history = report.backlog.history
+    if history is not None and history.failed:
+        yield f"{len(history.failed)} days of history failed, the first on {history.failed[0].day}"
+
+
+def _waiting(report: DeliveryReport) -> Iterator[str]:
+    waits = report.backlog
+    if report.unread_objects and report.oldest_unread_ms is not None:
+        since = moment(report.oldest_unread_ms)
+        yield f"{report.unread_objects:,} landed objects are not read yet, the oldest since {since}"
+    pending = report.open + report.open_profiles - report.failed
+    if pending > 0:
+        held = f", {report.held:,} of them held for an operator" if report.held else ""
+        yield f"{pending:,} events and profiles are pending{held}"
+    if waits.held_micro_batches:
+        yield f"{waits.held_micro_batches} micro-batches wait for the end of the pause"
+    if waits.older_days:
+        yield f"runs are still to come on older days, the first {waits.older_days[0]}"
+    if waits.batches_at_aep and waits.oldest_batch_ms is not None:
+        yield f"{waits.batches_at_aep} batches wait for AEP's verdict, the oldest since {moment(waits.oldest_batch_ms)}"
+    if waits.history is not None and waits.history.days_left:
+        yield f"{waits.history.days_left} days of history are not through; expected end {expected_end(waits.history)}"
+
+
+def _yesterday(report: DeliveryReport) -> Answer:
+    question, account = f"Did {report.yesterday.day} arrive completely?", report.yesterday.account
+    found = judge(account, report.backlog.paused)
+    sentences = [found.words]
+    level: Level = "ok" if found.closed else "bad" if found.lossy else "warn"
+    sent = report.sent
+    if sent is None:
+        sentences.append("What Capillary says it sent on that day has not been compared yet")
+    elif sent.problem:
+        sentences.append(sent.problem)
+    elif sent.lost:
+        level = "bad"
+        sentences.append(f"Of {sent.sent:,} events that Capillary says it sent, {sent.lost:,} have not landed")
+    else:
+        sentences.append(f"All of the {sent.sent:,} events that Capillary says it sent have landed or are on their way")
+    return Answer(question, level, ["Yes." if level == "ok" else "Not yet." if level == "warn" else "No.", *sentences])
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
