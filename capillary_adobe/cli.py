@@ -391,6 +391,7 @@ def _what_to_try(around: Surroundings) -> str:
 Try:
   Watch the assets of the group `delivery`: a micro-batch runs every few seconds.
   Open `ingestion_status`, Materialize, choose yesterday: the day is rebuilt, and nothing is sent twice.{history}
+  Open `delivery_report`: is everything flowing, what is stuck and why, did yesterday arrive completely.
   In another terminal, in this folder: `. {shlex.quote(str(around.exports))}`, then any of
 {listed}
 Ctrl-C stops everything; what has landed and been delivered stays."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from capillary_adobe.demo.stack import Say, Stack
+from capillary_adobe.demo.stack import REPORT_GROUP, Say, Stack
 from capillary_adobe.demo.surroundings import DemoError, Ports, Surroundings
 
 _GROUP = "delivery"
@@ -73,7 +73,9 @@ class _Look:
         self._stack.wait("every event of Capillary's received", self._everything_is_received)
         self._stack.wait("every landed object read", self._everything_is_read, _LONGEST_SECONDS)
         self._reconcile(today)
-        for day in self._rerun((datetime.now(UTC).date() - timedelta(days=1)).isoformat()):
+        yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+        self._report(yesterday)
+        for day in self._rerun(yesterday):
             self._say(
                 f"{day['day']}: balanced, {day['landed_lines']} lines landed, {day['raw']} events, "
                 f"{day['duplicates']} duplicates, {sum(day['quarantined'].values())} in quarantine, "
@@ -119,15 +121,7 @@ class _Look:
 
     def _rerun(self, day: str) -> list[dict[str, Any]]:
         """Materialize a day once more; the balances after that."""
-        run_id = self._stack.ui.materialize(_GROUP, day)
-
-        def finished() -> bool:
-            [run] = self._stack.ui.runs(runIds=[run_id])
-            if run.status in {"FAILURE", "CANCELED"}:
-                raise DemoError(f"The run {run_id} of the partition {day} ended as {run.status}.")
-            return run.status == "SUCCESS"
-
-        self._stack.wait(f"partition {day} materialized again", finished, _LONGEST_SECONDS)
+        run_id = self._materialized(_GROUP, f"partition {day} materialized again", day)
         failed = self._stack.ui.failed_checks(run_id)
         if failed:
             raise DemoError(f"Checks of the partition {day} failed: {', '.join(failed)}.")
@@ -137,6 +131,25 @@ class _Look:
                 f"{day} had {_accepted(before, day)} accepted entities before its partition was re-run, another number after."
             )
         return self._days
+
+    def _report(self, yesterday: str) -> None:
+        self._materialized(REPORT_GROUP, "delivery report written")
+        page = self._around.data / "lake" / "delivery_report.html"
+        if f"Did {yesterday} arrive completely?" not in page.read_text(encoding="utf-8"):
+            raise DemoError(f"{page} does not tell of yesterday.")
+
+    def _materialized(self, group: str, what: str, day: str | None = None) -> str:
+        """Materialize a group, or a partition of it, and wait until it is done; the run's id."""
+        run_id = self._stack.ui.materialize(group, day)
+
+        def finished() -> bool:
+            [run] = self._stack.ui.runs(runIds=[run_id])
+            if run.status in {"FAILURE", "CANCELED"}:
+                raise DemoError(f"The run {run_id} of {day or group} ended as {run.status}.")
+            return run.status == "SUCCESS"
+
+        self._stack.wait(what, finished, _LONGEST_SECONDS)
+        return run_id
 
     def _status(self) -> list[dict[str, Any]]:
         """The balances as `capillary-adobe status --json` prints them."""

@@ -25,6 +25,8 @@ from capillary_adobe.demo.surroundings import HOST, LOCATION, DemoError, Surroun
 from capillary_adobe.demo.ui import DagsterUi
 
 MODULE = "capillary_adobe.definitions"
+REPORT_GROUP = "report"
+_DELIVERY_JOB = "deliver_micro_batch"
 _READY_SECONDS = 90.0
 _LOOK_SECONDS = 0.2
 
@@ -139,14 +141,27 @@ class Stack:
         self._say(f"{what}: ready after {time.monotonic() - begun:.1f} s")
 
     def watch(self) -> None:
-        """Stay until the user asks to end, or a program ends by itself.
+        """Stay until the user asks to end, or a program ends by itself; have the report written once there is something to tell.
 
         Raises:
             DemoError: a program ended; the text has the end of its log.
             Interrupted: the user asked to end.
         """
+        reported = False
         while True:
             self._look(1.0)
+            reported = reported or self._report_begun()
+
+    def _report_begun(self) -> bool:
+        """Have the report written, once a micro-batch was delivered; the schedule would do it within the hour."""
+        try:
+            if self.ui.runs(pipelineName=_DELIVERY_JOB, statuses=["SUCCESS"]):
+                self.ui.materialize(REPORT_GROUP)
+                return True
+        except requests.RequestException:
+            # The webserver is busy, and is asked again.
+            return False
+        return False
 
     def stop_feed(self) -> None:
         """End the feed, so that what has landed can come to rest."""

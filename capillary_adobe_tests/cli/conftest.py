@@ -29,6 +29,7 @@ OURS = (
     "LANDING_",
     "MAPPING_",
     "RECEIVE_",
+    "REPORT_",
     "STATE_",
 )
 Call = Callable[..., Result]

@@ -32,6 +32,7 @@ GRAPH = {
     "programs": {"enriched_events"},
     "erased_customers": set(),
     "closed_days": {"ingestion_status", "quarantine"},
+    "delivery_report": {"closed_days", "aep_verdict", "customer_lookups", "capillary_delivery_log"},
 }
 GROUPS = {
     "history_files": "history",
@@ -45,6 +46,7 @@ GROUPS = {
     "programs": "reference",
     "erased_customers": "customers",
     "closed_days": "closing",
+    "delivery_report": "report",
 }
 UNPARTITIONED = {
     "aep_verdict",
@@ -54,6 +56,7 @@ UNPARTITIONED = {
     "programs",
     "customer_lookups",
     "erased_customers",
+    "delivery_report",
 }
 
 

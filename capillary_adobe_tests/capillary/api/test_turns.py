@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from capillary_adobe.capillary.api.client import CapillaryApi, TransientCapillaryApiError
+from capillary_adobe.capillary.api.client import CapillaryApi, CapillaryApiError, TransientCapillaryApiError
 from capillary_adobe.capillary.api.customers import CustomerApi
 from capillary_adobe.capillary.api.errors import UnaskedCapillaryApiError
 from capillary_adobe.capillary.api.token import AccessToken
@@ -20,6 +20,7 @@ from capillary_adobe.pacing import CAPILLARY_API
 from capillary_adobe.settings import CapillaryApiSettings
 from capillary_adobe.settings.customers import LookupSettings
 from capillary_adobe.state import Paces, State
+from capillary_adobe.state.failed_calls import failed_calls_since
 from capillary_adobe_tests.capillary.api.people import customer
 from capillary_adobe_tests.capillary.api.server import ScriptedApi
 
@@ -147,3 +148,16 @@ def test_a_token_that_is_refused_counts_as_an_answer(state: State, scripted: Scr
     seen = Paces(state).look(CAPILLARY_API, time.time())
     assert seen is not None
     assert (seen.failures, counted(state)) == (0, 6)
+
+
+def test_what_fails_is_counted_by_class(state: State, scripted: ScriptedApi) -> None:
+    api = paced(scripted.settings(retry_seconds=0), state)
+    answers = [Response(status_code=429), Response(status_code=502), Response(status_code=404)]
+    # Refused with a fresh token, too; the one before only showed that a token was old.
+    for answer in (*answers, Response(status_code=401), Response(status_code=403)):
+        scripted.script.append(answer)
+    for _ in range(4):
+        with pytest.raises(CapillaryApiError):
+            api.get("/v2/customers/11")
+    counted = {(one.service, one.failure.value): one.times for one in failed_calls_since(state, "2020-01-01")}
+    assert counted == {(CAPILLARY_API, "limits"): 1, (CAPILLARY_API, "network"): 1, (CAPILLARY_API, "authentication"): 1}
