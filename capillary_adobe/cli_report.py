@@ -24,20 +24,16 @@ def report(out: Path | None) -> None:
     from capillary_adobe.reporting.figures import draw_report
     from capillary_adobe.reporting.page import page
     from capillary_adobe.reporting.place import write_beside, write_file
-    from capillary_adobe.settings import ReportSettings, StorageSettings, load_all
+    from capillary_adobe.settings import ReportSettings, StorageSettings, load
     from capillary_adobe.state import State
 
-    storage, wanted = load_all(StorageSettings, ReportSettings)
+    storage, wanted = load(StorageSettings), load(ReportSettings)
     store, lake = open_landing_store(storage.landing_url), Lake(storage.lake_url)
     drawn = draw_report(store, lake, State(storage.state_url), wanted.days)
     for one in answers(drawn):
-        click.echo(f"{one.question} {' '.join(_sentence(each) for each in one.sentences)}")
+        click.echo(one.words)
     if out is None:
         click.echo(f"Written to {write_beside(storage.lake_url, page(drawn))}")
         return
     write_file(out.absolute(), page(drawn))
     click.echo(f"Written to {out}")
-
-
-def _sentence(words: str) -> str:
-    return words if words.endswith(".") else f"{words}."

@@ -141,7 +141,7 @@ class Stack:
         self._say(f"{what}: ready after {time.monotonic() - begun:.1f} s")
 
     def watch(self) -> None:
-        """Stay until the user asks to end, or a program ends by itself; have the report written once there is something to tell.
+        """Stay until the user asks to end, or a program ends by itself; once there is something to tell, write the report.
 
         Raises:
             DemoError: a program ended; the text has the end of its log.

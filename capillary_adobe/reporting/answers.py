@@ -5,7 +5,7 @@ Belongs here: judging the figures, and the words. Does not belong here: the figu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from capillary_adobe.backfill_progress import expected_end, moment
@@ -17,11 +17,17 @@ from capillary_adobe.state import Outcome
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and its answer; the first sentence is the short one."""
+    """A question and its answer: a word, then what is to be said of it."""
 
     question: str
     level: Level
+    short: str
     sentences: list[str]
+
+    @property
+    def words(self) -> str:
+        """Question and answer in a line."""
+        return " ".join([self.question, self.short, *self.sentences])
 
 
 def answers(report: DeliveryReport) -> list[Answer]:
@@ -31,7 +37,7 @@ def answers(report: DeliveryReport) -> list[Answer]:
 
 def _flowing(report: DeliveryReport) -> Answer:
     question, waits = "Is everything flowing?", report.backlog
-    why = [*waits.outages, *([_sentence(waits.paused)] if waits.paused else [])]
+    why = [*waits.outages, *([waits.paused] if waits.paused else [])]
     errors = sum(one.severity == "error" for one in report.alerts)
     if report.alerts:
         why.append(f"{len(report.alerts)} alerts stand, {errors} of them errors; they are listed below")
@@ -41,20 +47,20 @@ def _flowing(report: DeliveryReport) -> Answer:
     if speed:
         so_far += f"; from landing to AEP p50 {speed['p50']:g} s, p95 {speed['p95']:g} s"
     if waits.outages or errors:
-        return Answer(question, "bad", ["No.", *why, so_far])
+        return _answer(question, "bad", "No.", [*why, so_far])
     if why:
-        return Answer(question, "warn", ["With a hitch." if not waits.paused else "No: it is paused.", *why, so_far])
-    return Answer(question, "ok", ["Yes.", so_far])
+        return _answer(question, "warn", "No: it is paused." if waits.paused else "With a hitch.", [*why, so_far])
+    return _answer(question, "ok", "Yes.", [so_far])
 
 
 def _stuck(report: DeliveryReport) -> Answer:
     question = "What is stuck, and why?"
     broken, waiting = list(_broken(report)), list(_waiting(report))
     if broken:
-        return Answer(question, "bad", ["Something needs a hand.", *broken, *waiting])
+        return _answer(question, "bad", "Something needs a hand.", [*broken, *waiting])
     if waiting:
-        return Answer(question, "warn", ["Some of it waits.", *waiting])
-    return Answer(question, "ok", ["Nothing."])
+        return _answer(question, "warn", "Some of it waits.", waiting)
+    return _answer(question, "ok", "Nothing.", [])
 
 
 def _broken(report: DeliveryReport) -> Iterator[str]:
@@ -102,8 +108,8 @@ def _yesterday(report: DeliveryReport) -> Answer:
         sentences.append(f"Of {sent.sent:,} events that Capillary says it sent, {sent.lost:,} have not landed")
     else:
         sentences.append(f"All of the {sent.sent:,} events that Capillary says it sent have landed or are on their way")
-    return Answer(question, level, ["Yes." if level == "ok" else "Not yet." if level == "warn" else "No.", *sentences])
+    return _answer(question, level, "Yes." if level == "ok" else "Not yet." if level == "warn" else "No.", sentences)
 
 
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _answer(question: str, level: Level, short: str, sentences: Sequence[str]) -> Answer:
+    return Answer(question, level, short, [f"{one[:1].upper()}{one[1:].removesuffix('.')}." for one in sentences])

@@ -7,6 +7,7 @@ Bars by hand in a template of 40 lines: a chart library with its fonts weighs 50
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,9 +78,7 @@ def _laid_out(
             else:
                 foot -= height
                 bars.append(Bar(number, left, foot, width, height, tip))
-    grid = [
-        (HEIGHT - _BOTTOM - room * step / _STEPS, _short(scale * step / _STEPS)) for step in range(_STEPS + 1)
-    ]
+    grid = [(HEIGHT - _BOTTOM - room * step / _STEPS, _short(scale * step / _STEPS)) for step in range(_STEPS + 1)]
     every = -(-len(days) // _MOST_NAMES)
     names = [
         (_LEFT + slot * (place + 0.5), day[5:])
@@ -91,11 +90,7 @@ def _laid_out(
 
 def _round_up(top: float) -> float:
     """The next of 1, 2, 4, 8 and their tens, so that a quarter of it reads well."""
-    size = 1.0
-    while size * 10 < top:
-        size *= 10
-    while size >= top * 10 > 0:
-        size /= 10
+    size = 10.0 ** math.floor(math.log10(top)) if top > 0 else 1.0
     return next((size * step for step in (1, 2, 4, 8) if size * step >= top), size * 10)
 
 

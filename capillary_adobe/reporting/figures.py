@@ -1,6 +1,6 @@
 """The figures of the report, from the balance of each day and the registers of the state database.
 
-Belongs here: which days and what of each, errors by class, causes in quarantine. Does not belong here: what stands and waits just
+Belongs here: which days and what of each, errors by class, causes in quarantine. Does not belong here: what stands and waits
 now (`standing.py`), its words for the three questions (`answers.py`), the page (`page.py`).
 
 The cost grows with the days and their rows: a balance reads a few columns of each table, of one day each, and lists the landed
@@ -80,10 +80,9 @@ class DayFigures:
 
 @dataclass(frozen=True)
 class SentLog:
-    """What the delivery log of Capillary told of a day when it was compared last (epoch ms); `problem` where it could not be."""
+    """What Capillary's delivery log told of a day when it was compared last; `problem` where it could not be."""
 
     day: str
-    compared_ms: int
     sent: int = 0
     lost: int = 0
     problem: str = ""

@@ -36,7 +36,11 @@ _PICTURE_HEAD: Final = 26
 
 def page(report: DeliveryReport) -> str:
     """The report as a page of HTML that needs nothing beside itself."""
-    remarks = ("", "", "Calls that failed, by UTC day, also those that went well when they were repeated; validation: records.")
+    remarks = (
+        "",
+        "",
+        "Calls that failed, by UTC day, also those that went well when they were repeated; validation: records.",
+    )
     return (
         _templates()
         .get_template("page.html")

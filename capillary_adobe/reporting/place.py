@@ -40,7 +40,9 @@ def write_file(target: Path, page: str) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False
+        ) as file:
             aside = Path(file.name)
             try:
                 file.write(page)
@@ -59,9 +61,7 @@ def write_file(target: Path, page: str) -> None:
 def _put(lake_url: str, page: str) -> str:
     try:
         address = S3Address.parse(lake_url, "LAKE_URL")
-        s3_client().put_object(
-            Bucket=address.bucket, Key=address.key(PAGE_NAME), Body=page.encode(), ContentType=_TYPE
-        )
+        s3_client().put_object(Bucket=address.bucket, Key=address.key(PAGE_NAME), Body=page.encode(), ContentType=_TYPE)
     except ObjectStoreError as error:
         raise LakeError(str(error)) from error
     except (BotoCoreError, ClientError) as error:

@@ -47,7 +47,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits beside the days of the report. `paused` and `outages` tell why, in words; empty while nothing is in the way."""
+    """What waits beside the days of the report; `paused` and `outages` tell why, in words, if anything is in the way."""
 
     paused: str = ""
     held_micro_batches: int = 0

@@ -164,7 +164,10 @@ class ReadBatches:
     def read_since(self, moment_ms: int) -> ReadCounts:
         """What was read at or after a moment (epoch ms)."""
         c = read_batches.c
-        sums = [sa.func.coalesce(value, 0) for value in (sa.func.sum(c.records), sa.func.sum(c.unmatched), sa.func.max(c.read_ms))]
+        sums = [
+            sa.func.coalesce(value, 0)
+            for value in (sa.func.sum(c.records), sa.func.sum(c.unmatched), sa.func.max(c.read_ms))
+        ]
         query = sa.select(sa.func.count(), *sums).where(c.read_ms >= moment_ms)
         with self._state.read() as connection:
             return ReadCounts(*(int(value) for value in connection.execute(query).one()))

@@ -1,8 +1,8 @@
 """Failed calls: how many calls to a service failed on a UTC day, by class.
 
 Belongs here: the classes, counting, and a look at the counts. Does not belong here: which answer is of which class
-(`adobe.errors`, `capillary.api.turns`), and what becomes of the call. A retry that went well leaves no other trace: receipts hold
-how a request ended.
+(`adobe.errors`, `capillary.api.turns`), and what becomes of the call. A retry that went well leaves no other trace:
+receipts hold how a request ended.
 """
 
 from __future__ import annotations

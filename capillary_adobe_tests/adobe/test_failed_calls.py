@@ -73,7 +73,8 @@ def platform() -> Iterator[ScriptedPlatform]:
 
 
 @pytest.mark.parametrize(
-    ("code", "failure"), [(401, "authentication"), (429, "limits"), (502, "network"), (415, "other"), (404, None), (409, None)]
+    ("code", "failure"),
+    [(401, "authentication"), (429, "limits"), (502, "network"), (415, "other"), (404, None), (409, None)],
 )
 def test_answers_of_the_platform_are_sorted(
     platform: ScriptedPlatform, state: State, code: int, failure: str | None

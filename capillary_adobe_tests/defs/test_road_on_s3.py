@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from capillary_adobe.cli import main
 from capillary_adobe.defs.failures import told_plainly
+from capillary_adobe.defs.report_schedule import REPORT_JOB
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.lake import LakeError, LakeUnavailable
+from capillary_adobe.reporting.place import write_beside
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, events, failure_of, summary
 from capillary_adobe_tests.defs.test_road import checks, sale
@@ -105,3 +107,17 @@ def test_only_a_lake_that_may_come_back_is_tried_again(error: type[LakeError], *
     with pytest.raises(dg.Failure) as told, told_plainly():
         raise error("words")
     assert (told.value.description, told.value.allow_retries) == ("words", again)
+
+
+def test_the_report_lies_beside_the_tables_as_a_page(on_s3: Installation, moto: S3Server) -> None:
+    job = on_s3.definitions.resolve_job_def(REPORT_JOB)
+    for _ in range(2):
+        [made] = job.execute_in_process(instance=on_s3.instance).asset_materializations_for_node("delivery_report")
+    assert made.metadata["page"].value == f"{on_s3.lake_url}/delivery_report.html"
+    bucket = on_s3.lake_url.split("/")[2]
+    [found] = moto.client().list_objects_v2(Bucket=bucket)["Contents"]
+    stored = moto.client().get_object(Bucket=bucket, Key=found["Key"])
+    assert (found["Key"], stored["ContentType"]) == ("lake/delivery_report.html", "text/html; charset=utf-8")
+    assert stored["Body"].read().decode().startswith("<!doctype html>")
+    with pytest.raises(LakeError, match="Make the bucket"):
+        write_beside("s3://no-such-bucket-here/lake", "page")

@@ -32,7 +32,18 @@ def test_figures_of_a_day_stand_side_by_side() -> None:
 
 @pytest.mark.parametrize(
     ("top", "highest"),
-    [(0, "1"), (0.3, "0.4"), (1, "1"), (5, "8"), (9, "10"), (10, "10"), (850, "1k"), (81_000, "100k"), (3.9e6, "4M"), (8e9, "8G")],
+    [
+        (0, "1"),
+        (0.3, "0.4"),
+        (1, "1"),
+        (5, "8"),
+        (9, "10"),
+        (10, "10"),
+        (850, "1k"),
+        (81_000, "100k"),
+        (3.9e6, "4M"),
+        (8e9, "8G"),
+    ],
 )
 def test_the_axis_ends_at_a_round_number(top: float, highest: str) -> None:
     assert stacked("any", DAYS[:1], {"one": [top]}).grid[-1][1] == highest

@@ -40,11 +40,11 @@ def build_delivery_report() -> dg.AssetsDefinition:
         owners=["team:data"],
         code_version="1",
         description=(
-            "One page: is everything flowing, what is stuck and why, did yesterday arrive completely. Volume, latency and errors "
-            "by class over the last days (REPORT_DAYS), the balance of each, the causes in quarantine, what waits, and the way "
-            "back from AEP and Capillary. `page` is where it lies, `answers` and `picture` show the gist here, and the numbers "
-            "plot over time. The job `write_report` writes it each hour; press Materialize to have it as of now. It only reads, "
-            "and holds no personal data. `capillary-adobe report` writes the same."
+            "One page: is everything flowing, what is stuck and why, did yesterday arrive completely. Volume, latency and "
+            "errors by class over the last days (REPORT_DAYS), the balance of each, the causes in quarantine, what waits, and "
+            "the way back from AEP and Capillary. `page` is where it lies, `answers` and `picture` show the gist here, and the "
+            "numbers plot over time. The job `write_report` writes it each hour; press Materialize to have it as of now. It "
+            "only reads, and holds no personal data. `capillary-adobe report` writes the same."
         ),
     )
     def delivery_report(
@@ -57,7 +57,7 @@ def build_delivery_report() -> dg.AssetsDefinition:
             place = write_beside(tables.url, page(drawn))
             told = answers(drawn)
             for one in told:
-                context.log.info(f"{one.question} {' '.join(one.sentences)}")
+                context.log.info(one.words)
             return dg.MaterializeResult(
                 metadata={
                     "answers": _answers(told),
@@ -83,10 +83,9 @@ def _sent_yesterday(instance: dg.DagsterInstance) -> SentLog | None:
     if made is None:
         return None
     told = {name: value.value for name, value in made.metadata.items()}
-    compared_ms = int(records[0].timestamp * 1000)
     if "problem" in told:
-        return SentLog(day, compared_ms, problem=str(told["problem"]))
-    return SentLog(day, compared_ms, int(told["sent"]), int(told["lost_events"]))  # pyright: ignore[reportArgumentType]
+        return SentLog(day, problem=str(told["problem"]))
+    return SentLog(day, int(told["sent"]), int(told["lost_events"]))  # pyright: ignore[reportArgumentType]
 
 
 def _page(place: str, link: str | None) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def _page(place: str, link: str | None) -> dict[str, Any]:
 
 def _answers(told: list[Answer]) -> dg.MarkdownMetadataValue:
     parts = [
-        f"{_LEVELS[one.level]} **{one.question}** {one.sentences[0]}\n\n" + "\n".join(f"- {s}" for s in one.sentences[1:])
+        f"{_LEVELS[one.level]} **{one.question}** {one.short}\n\n" + "\n".join(f"- {each}" for each in one.sentences)
         for one in told
     ]
     return dg.MetadataValue.md("\n\n".join(parts))

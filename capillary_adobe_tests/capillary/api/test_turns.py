@@ -160,4 +160,8 @@ def test_what_fails_is_counted_by_class(state: State, scripted: ScriptedApi) -> 
         with pytest.raises(CapillaryApiError):
             api.get("/v2/customers/11")
     counted = {(one.service, one.failure.value): one.times for one in failed_calls_since(state, "2020-01-01")}
-    assert counted == {(CAPILLARY_API, "limits"): 1, (CAPILLARY_API, "network"): 1, (CAPILLARY_API, "authentication"): 1}
+    assert counted == {
+        (CAPILLARY_API, "limits"): 1,
+        (CAPILLARY_API, "network"): 1,
+        (CAPILLARY_API, "authentication"): 1,
+    }
