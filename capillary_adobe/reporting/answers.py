@@ -45,7 +45,7 @@ def _flowing(report: DeliveryReport) -> Answer:
     so_far = f"{today.landed_lines:,} lines landed today so far, {today.delivery[Outcome.ACCEPTED]:,} events accepted"
     speed = report.latency
     if speed:
-        so_far += f"; from landing to AEP p50 {speed['p50']:g} s, p95 {speed['p95']:g} s"
+        so_far += f"; from landing to AEP p50 {speed['p50']:.3g} s, p95 {speed['p95']:.3g} s"
     if waits.outages or errors:
         return _answer(question, "bad", "No.", [*why, so_far])
     if why:

@@ -14,10 +14,13 @@ from typing import Final
 
 WIDTH: Final = 720
 HEIGHT: Final = 200
-_LEFT, _TOP, _BOTTOM = 64.0, 10.0, 26.0
+NARROW: Final = 460
+"""Width of a chart that stands beside another."""
+
+_LEFT, _TOP, _BOTTOM = 48.0, 10.0, 26.0
 _GAP: Final = 0.25
 _STEPS: Final = 4
-_MOST_NAMES: Final = 10
+_ROOM_OF_A_NAME: Final = 56
 
 
 @dataclass(frozen=True)
@@ -41,51 +44,51 @@ class Chart:
     bars: Sequence[Bar]
     grid: Sequence[tuple[float, str]]
     names: Sequence[tuple[float, str]]
-    width: int = WIDTH
+    width: int
     height: int = HEIGHT
     left: float = _LEFT
 
 
-def stacked(title: str, days: Sequence[str], values: Mapping[str, Sequence[float]]) -> Chart:
+def stacked(title: str, days: Sequence[str], values: Mapping[str, Sequence[float]], width: int = WIDTH) -> Chart:
     """Parts of a day on top of one another."""
     top = max((sum(parts) for parts in zip(*values.values(), strict=True)), default=0)
-    return _laid_out(title, days, values, top, side_by_side=False)
+    return _laid_out(title, days, values, top, width, beside=False)
 
 
-def side_by_side(title: str, days: Sequence[str], values: Mapping[str, Sequence[float]]) -> Chart:
+def side_by_side(title: str, days: Sequence[str], values: Mapping[str, Sequence[float]], width: int = WIDTH) -> Chart:
     """Figures of a day beside one another."""
     top = max((max(parts) for parts in zip(*values.values(), strict=True)), default=0)
-    return _laid_out(title, days, values, top, side_by_side=True)
+    return _laid_out(title, days, values, top, width, beside=True)
 
 
 def _laid_out(
-    title: str, days: Sequence[str], values: Mapping[str, Sequence[float]], top: float, *, side_by_side: bool
+    title: str, days: Sequence[str], values: Mapping[str, Sequence[float]], top: float, width: int, *, beside: bool
 ) -> Chart:
     scale = _round_up(top)
     room = HEIGHT - _TOP - _BOTTOM
-    slot = (WIDTH - _LEFT) / max(1, len(days))
+    slot = (width - _LEFT) / max(1, len(days))
     bars: list[Bar] = []
     for place, day in enumerate(days):
-        left, width, foot = _LEFT + slot * (place + _GAP / 2), slot * (1 - _GAP), HEIGHT - _BOTTOM
+        left, wide, foot = _LEFT + slot * (place + _GAP / 2), slot * (1 - _GAP), HEIGHT - _BOTTOM
         for number, (name, listed) in enumerate(values.items()):
             height = listed[place] / scale * room
             if height <= 0:
                 continue
             tip = f"{day}: {name} {listed[place]:,g}"
-            if side_by_side:
-                thin = width / len(values)
+            if beside:
+                thin = wide / len(values)
                 bars.append(Bar(number, left + thin * number, foot - height, thin, height, tip))
             else:
                 foot -= height
-                bars.append(Bar(number, left, foot, width, height, tip))
+                bars.append(Bar(number, left, foot, wide, height, tip))
     grid = [(HEIGHT - _BOTTOM - room * step / _STEPS, _short(scale * step / _STEPS)) for step in range(_STEPS + 1)]
-    every = -(-len(days) // _MOST_NAMES)
+    every = math.ceil(_ROOM_OF_A_NAME / slot)
     names = [
         (_LEFT + slot * (place + 0.5), day[5:])
         for place, day in enumerate(days)
         if (len(days) - 1 - place) % every == 0
     ]
-    return Chart(title, list(values), bars, grid, names)
+    return Chart(title, list(values), bars, grid, names, width)
 
 
 def _round_up(top: float) -> float:

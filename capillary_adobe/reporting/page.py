@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from capillary_adobe.backfill_progress import expected_end, moment
 from capillary_adobe.reporting.answers import answers
-from capillary_adobe.reporting.charts import HEIGHT, WIDTH, Chart, side_by_side, stacked
+from capillary_adobe.reporting.charts import HEIGHT, NARROW, WIDTH, Chart, side_by_side, stacked
 from capillary_adobe.reporting.figures import ERRORS, DeliveryReport
 from capillary_adobe.state import Outcome
 
@@ -47,7 +47,7 @@ def page(report: DeliveryReport) -> str:
         .render(
             report=report,
             answers=answers(report),
-            charts=[(*chart, remark) for chart, remark in zip(_charts(report), remarks, strict=True)],
+            charts=[(*chart, remark) for chart, remark in zip(_charts(report, NARROW), remarks, strict=True)],
             made=moment(report.made_ms),
             moment=moment,
             expected_end=expected_end,
@@ -59,7 +59,7 @@ def page(report: DeliveryReport) -> str:
 
 def picture(report: DeliveryReport) -> str:
     """The charts as an SVG document, legible on light and dark."""
-    charts = _charts(report)
+    charts = _charts(report, WIDTH)
     template = _templates().get_template("picture.svg.html")
     height = len(charts) * (HEIGHT + _PICTURE_HEAD)
     return template.render(charts=charts, width=WIDTH, height=height, head=_PICTURE_HEAD, colours=_style())
@@ -70,8 +70,8 @@ def picture_address(report: DeliveryReport) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(picture(report).encode()).decode()}"
 
 
-def _charts(report: DeliveryReport) -> list[tuple[Chart, str]]:
-    """Each chart with the name of its palette."""
+def _charts(report: DeliveryReport, width: int) -> list[tuple[Chart, str]]:
+    """Each chart with the name of its palette; all but the first are of this width."""
     days = [one.day for one in report.days]
     accounts = [one.account for one in report.days]
     volume = {
@@ -85,8 +85,8 @@ def _charts(report: DeliveryReport) -> list[tuple[Chart, str]]:
     errors = {name: [one.errors[name] for one in report.days] for name in ERRORS}
     return [
         (stacked("What landed, by what became of it", days, volume), "volume"),
-        (side_by_side("From landing to AEP, seconds", days, latency), "latency"),
-        (stacked("Errors by class", days, errors), "errors"),
+        (side_by_side("From landing to AEP, seconds", days, latency, width), "latency"),
+        (stacked("Errors by class", days, errors, width), "errors"),
     ]
 
 

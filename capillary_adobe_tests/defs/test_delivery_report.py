@@ -98,7 +98,7 @@ def test_all_is_well(place: Installation) -> None:
     newest, second, *empty = told.rows("Day by day")
     assert newest[:3] == [f"{day(0)} so far", "1", "1"]
     assert second[:7] == [day(1), "3", "2", "0", "0", "1", "0"]
-    assert second[8] == f"{balance.latency_seconds['p50']:g}"
+    assert second[8] == f"{balance.latency_seconds['p50']:.3g}"
     assert [row[-1] for row in (newest, second, *empty)] == ["balanced", "balanced", "nothing landed", "nothing landed"]
     numbers = {"landed_today": 1, "accepted_yesterday": 2, "unbalanced_days": 0, "open_events": 0, "alerts_standing": 0}
     assert numbers.items() <= told.metadata.items()
