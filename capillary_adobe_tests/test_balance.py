@@ -138,6 +138,7 @@ def test_an_exact_day(day: Day) -> None:
         "difference": 0,
         "differences": {},
         "unread_objects": 0,
+        "oldest_unread_ms": None,
         "maybe_twice": 1,
         "refused_by_cause": {"aep_wrong_type:/x": 1},
         "held": {"tierUpgraded: its rule is paused.": 1},

@@ -60,10 +60,11 @@ def write_file(target: Path, page: str) -> None:
 
 def _put(lake_url: str, page: str) -> str:
     try:
-        address = S3Address.parse(lake_url, "LAKE_URL")
-        s3_client().put_object(Bucket=address.bucket, Key=address.key(PAGE_NAME), Body=page.encode(), ContentType=_TYPE)
+        address, client = S3Address.parse(lake_url, "LAKE_URL"), s3_client()
     except ObjectStoreError as error:
         raise LakeError(str(error)) from error
+    try:
+        client.put_object(Bucket=address.bucket, Key=address.key(PAGE_NAME), Body=page.encode(), ContentType=_TYPE)
     except (BotoCoreError, ClientError) as error:
         kind = LakeUnavailable if may_pass(error) else LakeError
         raise kind(f"{address}/{PAGE_NAME} cannot be written ({reason(error)}). {cure(error)}") from error

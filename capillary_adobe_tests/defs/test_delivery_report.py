@@ -70,7 +70,7 @@ class Told:
 
     def answer(self, question: str) -> str:
         """The level and the words of a question, as the UI shows them."""
-        [found] = [part for part in re.split(r"\n\n(?=🟢|🟡|🔴)", self.metadata["answers"]) if question in part]
+        [found] = [part for part in re.split(r"\n\n(?=✓|◔|✗)", self.metadata["answers"]) if question in part]
         return found
 
     def rows(self, heading: str) -> list[list[str]]:
@@ -89,8 +89,8 @@ def test_all_is_well(place: Installation) -> None:
     for ago in (1, 0):
         assert place.run(day(ago)).success
     told = Told(place)
-    assert told.answer(FLOWING).startswith(f"🟢 **{FLOWING}** Yes.")
-    assert told.answer(STUCK).startswith(f"🟢 **{STUCK}** Nothing.")
+    assert told.answer(FLOWING).startswith(f"✓ **{FLOWING}** Yes.")
+    assert told.answer(STUCK).startswith(f"✓ **{STUCK}** Nothing.")
     yesterday = told.answer(f"Did {day(1)} arrive completely?")
     assert f"{day(1)} is closed: 3 lines landed, 2 events accepted, 1 duplicates." in yesterday
     assert "has not been compared yet" in yesterday
@@ -132,7 +132,7 @@ def test_what_is_stuck_is_told_with_its_cause_and_nothing_personal(
     assert "1 landed objects are not read yet, the oldest since" in told.answer(STUCK)
     assert re.search(r"[12] events and profiles are pending", told.answer(STUCK))
     yesterday = told.answer(f"Did {day(1)} arrive completely?")
-    assert "🔴" in yesterday
+    assert "✗" in yesterday
     assert "Of 5 events that Capillary says it sent, 1 have not landed" in yesterday
     causes = {row[0].split()[0]: row for row in told.rows("Quarantine by cause")}
     assert set(causes) == {"org_missing", "event_unknown", "not_json"}

@@ -26,7 +26,7 @@ from capillary_adobe.state import Outcome
 
 NAME = "delivery_report"
 GROUP = "report"
-_LEVELS = {"ok": "🟢", "warn": "🟡", "bad": "🔴"}
+_LEVELS = {"ok": "✓", "warn": "◔", "bad": "✗"}
 
 
 def build_delivery_report() -> dg.AssetsDefinition:
