@@ -84,7 +84,7 @@ def _charts(report: DeliveryReport, width: int) -> list[tuple[Chart, str]]:
     latency = {name: [one.latency_seconds.get(name) or 0.0 for one in accounts] for name in ("p50", "p95", "p99")}
     errors = {name: [one.errors[name] for one in report.days] for name in ERRORS}
     return [
-        (stacked("What landed, by what became of it", days, volume), "volume"),
+        (stacked("Landed, by outcome", days, volume), "volume"),
         (side_by_side("From landing to AEP, seconds", days, latency, width), "latency"),
         (stacked("Errors by class", days, errors, width), "errors"),
     ]

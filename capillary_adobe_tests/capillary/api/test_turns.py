@@ -152,10 +152,8 @@ def test_a_token_that_is_refused_counts_as_an_answer(state: State, scripted: Scr
 
 def test_what_fails_is_counted_by_class(state: State, scripted: ScriptedApi) -> None:
     api = paced(scripted.settings(retry_seconds=0), state)
-    answers = [Response(status_code=429), Response(status_code=502), Response(status_code=404)]
-    # Refused with a fresh token, too; the one before only showed that a token was old.
-    for answer in (*answers, Response(status_code=401), Response(status_code=403)):
-        scripted.script.append(answer)
+    # Refused with a fresh token, too; the first 401 only showed that a token was old. After a 429 comes a pause.
+    scripted.script += [Response(status_code=status) for status in (502, 404, 401, 403, 429)]
     for _ in range(4):
         with pytest.raises(CapillaryApiError):
             api.get("/v2/customers/11")
