@@ -111,8 +111,8 @@ def test_only_a_lake_that_may_come_back_is_tried_again(error: type[LakeError], *
 
 def test_the_report_lies_beside_the_tables_as_a_page(on_s3: Installation, moto: S3Server) -> None:
     job = on_s3.definitions.resolve_job_def(REPORT_JOB)
-    for _ in range(2):
-        [made] = job.execute_in_process(instance=on_s3.instance).asset_materializations_for_node("delivery_report")
+    job.execute_in_process(instance=on_s3.instance)
+    [made] = job.execute_in_process(instance=on_s3.instance).asset_materializations_for_node("delivery_report")
     assert made.metadata["page"].value == f"{on_s3.lake_url}/delivery_report.html"
     bucket = on_s3.lake_url.split("/")[2]
     [found] = moto.client().list_objects_v2(Bucket=bucket)["Contents"]
