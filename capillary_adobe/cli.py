@@ -29,8 +29,8 @@ from capillary_adobe.cli_options import day as day_option
 from capillary_adobe.cli_profiles import profiles
 from capillary_adobe.cli_receive import receive
 from capillary_adobe.cli_reconcile import reconcile
-from capillary_adobe.cli_settings import settings
 from capillary_adobe.cli_report import report
+from capillary_adobe.cli_settings import settings
 from capillary_adobe.cli_setup import setup
 from capillary_adobe.cli_subscribe import subscribe
 from capillary_adobe.cli_work import work
@@ -110,8 +110,8 @@ main.add_command(mapping)
 main.add_command(profiles)
 main.add_command(receive)
 main.add_command(reconcile)
-main.add_command(settings)
 main.add_command(report)
+main.add_command(settings)
 main.add_command(setup)
 main.add_command(subscribe)
 main.add_command(work)

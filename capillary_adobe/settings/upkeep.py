@@ -43,7 +43,11 @@ class ReportSettings(BaseSettings):
 
     days: int = Field(default=14, ge=2, le=366, description="Landing days that the report shows, today included.")
     link: PageUrl | None = Field(
-        default=None, description="Address at which people open the page, where something serves it; shown in the UI."
+        default=None,
+        description=(
+            "Address at which people open the page, where a web server or a bucket serves it. The UI shows it as a link. "
+            "Without user and query."
+        ),
     )
 
 
