@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capillary_adobe.backfill_progress import STANDINGS, BackfillProgress, expected_end, progress
 from capillary_adobe.cli_backfill import told
 from capillary_adobe.state import HistoryDays, HistoryFile, HistoryFiles, SentBatch, SentBatches, State
+from capillary_adobe_tests.examples import examples
 
 NOON_MS = 1_764_158_400_000  # 2025-11-26 12:00 UTC
 MINUTE_MS = 60_000
@@ -178,7 +179,7 @@ def test_the_progress_is_plain_values(story: Story) -> None:
     assert json.loads(json.dumps(story.progress.as_dict()))["days_left"] == 2
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(moves=st.lists(st.sampled_from(["begin", "finish", "fail", "import", "wait"]), max_size=12))
 def test_every_day_stands_somewhere_and_no_end_is_told_without_a_rate(
     tmp_path_factory: pytest.TempPathFactory, moves: list[str]

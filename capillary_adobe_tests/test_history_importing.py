@@ -19,6 +19,7 @@ from capillary_adobe.capillary.insights.templates import TemplateUnknown
 from capillary_adobe.history_importing import HistoryImportError, look_into
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import Customers, HistoryDays
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.history_imports import BILLS, MEMBERS, NOW, ORG, TIERS, Importer, bill, csv, tier, zipped
 
 
@@ -109,7 +110,7 @@ cells = st.sampled_from(
 lines = st.lists(st.lists(cells, min_size=7, max_size=9).map(",".join) | st.builds(bill, st.integers(1, 3)), max_size=8)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines, lines)
 def test_every_row_is_accounted_for(importer: Importer, bills: list[str], tiers: list[str]) -> None:
     shutil.rmtree(importer.root / "landing", ignore_errors=True)

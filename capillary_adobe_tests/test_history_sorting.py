@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from capillary_adobe import history_sorting
 from capillary_adobe.history_sorting import Staged, Staging
+from capillary_adobe_tests.examples import examples
 
 MEMORY = 64 * 2**20
 
@@ -30,7 +31,7 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(rows, max_size=40, unique_by=lambda row: row[:4]), st.sampled_from([1, 3000, MEMORY]))
 def test_all_rows_come_back_in_order(given_rows: list[Staged], memory: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

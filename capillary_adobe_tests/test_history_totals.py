@@ -22,6 +22,7 @@ from capillary_adobe.history_place import import_place
 from capillary_adobe.history_setup import ImportSetup
 from capillary_adobe.history_totals import DayTotals, Sums, totals_of_day
 from capillary_adobe.state.history_files import FileDay, HistoryFile
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.history_days import DAY, TENANT, VERSION, HistoryDay, bill, key_of, line, points, purchase
 
 OTHER_DAY = "2025-03-12"
@@ -224,7 +225,7 @@ def test_refused_rows_and_lines_that_no_import_wrote_are_no_events(day: HistoryD
 FATES = st.sampled_from(["accepted", "live", "open", "refused", "quarantined", "ignored", "unread", "lost"])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.lists(st.tuples(FATES, st.decimals(0, 10**7, places=3)), max_size=40))
 def test_every_event_ends_in_one_fate_with_its_sum(happenings: list[tuple[str, Decimal]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

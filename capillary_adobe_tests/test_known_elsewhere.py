@@ -21,6 +21,7 @@ from capillary_adobe.state.customers import Customers
 from capillary_adobe.state.lookups import LIVE, LookupQueue, Wanted
 from capillary_adobe.state.transaction_details import TransactionDetails
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, ORG, event, raw_batch
+from capillary_adobe_tests.examples import examples
 
 KEY = CustomerKey(ORG, CUSTOMER)
 HOUR_MS = 3_600_000
@@ -139,7 +140,9 @@ def test_a_state_that_is_no_longer_fresh_is_told_all_the_same_with_its_time(stat
     assert "customer" in row["missing"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
 @given(
     said=st.lists(st.integers(-3 * DAY_MS, 3 * DAY_MS), unique=True, max_size=6),
     lane=st.sampled_from(["live", "history"]),

@@ -19,6 +19,7 @@ from capillary_adobe.settings import MappingSettings
 from capillary_adobe.state import Evidence, RuleEvidence, RuleStages, Stage, State
 from capillary_adobe.xdm.language.mapping_files import shipped
 from capillary_adobe.xdm.language.rule_model import GENERIC, MappingError
+from capillary_adobe_tests.examples import examples
 
 POINTS, STAMPS = "pointsIssued", "stampCollected"
 EVENTS = "loyalty:\n  stampCollected: {person: customerIdentifiers}\n"
@@ -176,7 +177,7 @@ def demand_same(force: InForce, model: Model, known: dict[tuple[str, int], str])
                 assert sent == (waits is None and not made_as_draft and (variant == live or of_package_alone))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(taken=ways)
 def test_every_way_through_the_stages_leads_where_it_should(taken: list[Taken]) -> None:
     known = marks()

@@ -21,6 +21,7 @@ from capillary_adobe.microbatching import (
 from capillary_adobe.settings import LandingSettings, Lane, load
 from capillary_adobe.state import WHOLE_DAY, MicroBatch
 from capillary_adobe_tests.batching import DAY, NEXT_DAY, SWEEP_MS, Bench, at, event
+from capillary_adobe_tests.examples import examples
 
 
 @pytest.fixture
@@ -357,7 +358,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_whatever_happens_every_object_is_read_exactly_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]

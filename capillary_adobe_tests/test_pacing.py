@@ -20,6 +20,7 @@ from capillary_adobe.pacing import Limits, Pacer, Turn, Verdict
 from capillary_adobe.settings import Lane
 from capillary_adobe.state import Paces, State
 from capillary_adobe_tests.adobe.sending import deliver, entities, settings_for, tally
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.paced import NOLIMIT, RATE, RECORDS, Clock, now_or_never, pacer
 
 EXAMPLE = itertools.count()
@@ -169,7 +170,9 @@ def test_history_alone_uses_the_rate_up(state: State) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(asked=st.lists(steps, max_size=40))
 def test_no_window_ever_exceeds_the_rate_and_history_is_finally_served(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from capillary_adobe.capillary.api.delivery_log import Fate, Sending
 from capillary_adobe.sent_and_landed import LANDED, Judged, Judgement
+from capillary_adobe_tests.examples import examples
 
 START_MS = 1_772_323_200_000  # 2026-03-01T00:00Z
 END_MS = START_MS + 86_400_000
@@ -151,7 +152,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(log=LOG, landed=RECORDS)
 def test_every_event_of_the_day_is_in_one_class_and_in_the_right_one(log: list[Sending], landed: list[Record]) -> None:
     assert judged(log, landed) == expected(log, landed)

@@ -31,6 +31,7 @@ from capillary_adobe.settings import (
 )
 from capillary_adobe.subscribing import Action, Plan, Subscription, open_subscription
 from capillary_adobe.wanted_webhook import Wanted, events_in_use, wanted_webhook
+from capillary_adobe_tests.examples import examples
 
 URL = "https://events.example.com/events"
 ELSEWHERE = "https://old.example.com/events"
@@ -127,7 +128,7 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-@limits(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(existing=st.lists(RECORDS, max_size=3, unique_by=lambda one: one["name"]))
 def test_any_state_becomes_the_wanted_one_and_a_second_plan_is_empty(
     capillary: RunningCapillary, existing: list[dict[str, Any]]

@@ -25,6 +25,7 @@ from capillary_adobe_tests.adobe.platform_server import (
     says,
     status,
 )
+from capillary_adobe_tests.examples import examples
 
 EXPORT = "/data/foundation/export/batches"
 NESTED = [
@@ -57,7 +58,7 @@ CAUSES = (
 )
 ENTITY = {"_id": "e-1", "_demo": {"email": "jane@example.com"}}
 
-quickly = settings(deadline=None, max_examples=200, database=None)
+quickly = settings(deadline=None, max_examples=examples(200), database=None)
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),

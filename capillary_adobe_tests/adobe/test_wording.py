@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capillary_adobe.adobe.wording import CUT, LONGEST, code_within, safe_code, safe_pointer, safe_words
+from capillary_adobe_tests.examples import examples
 
-quickly = settings(deadline=None, max_examples=200, database=None)
+quickly = settings(deadline=None, max_examples=examples(200), database=None)
 
 _VALUES = st.one_of(
     st.emails(),

@@ -14,6 +14,7 @@ from capillary_adobe.capillary.enrichment import enrich
 from capillary_adobe.settings import CapillarySettings
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 from capillary_adobe_tests.capillary.events import PROGRAM, Json, enriched, event, raw_batch
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.entities import places
 
 _FROM_ELSEWHERE = ("person_id", "held_identities", "looked_up", "waits_for")
@@ -199,7 +200,7 @@ def _payloads(draw: st.DrawFn) -> Json:
     return data
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(deadline=None, max_examples=examples(30), database=None)
 @given(payloads=st.lists(_payloads(), min_size=1, max_size=10))
 def test_whatever_a_payload_holds_its_neighbours_are_enriched(payloads: list[Json]) -> None:
     good = event("tierUpgraded", WHOLE)

@@ -17,8 +17,9 @@ from capillary_adobe.capillary.keys import shared_name
 from capillary_adobe.demo.envelopes import dress
 from capillary_adobe.demo.traffic import Shape
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, Json, event, key_of, shapes
+from capillary_adobe_tests.examples import examples
 
-quickly = settings(deadline=None, max_examples=100, database=None)
+quickly = settings(deadline=None, max_examples=examples(100), database=None)
 
 
 def digest(parts: str) -> str:

@@ -15,6 +15,7 @@ from capillary_adobe.balance import Accounts
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS
 from capillary_adobe_tests.capillary.events import DAY, event
 from capillary_adobe_tests.capillary.road import Road
+from capillary_adobe_tests.examples import examples
 
 FIRST, SECOND, THIRD = (event(eventId=name) for name in ("first", "second", "third"))
 
@@ -69,7 +70,7 @@ def test_unread_bodies_count_as_landed(road: Road) -> None:
     assert (found.unread_objects, found.landed_lines, found.differences["lines"]) == (2, 3, 3)
 
 
-@settings(deadline=None, max_examples=6, database=None)
+@settings(deadline=None, max_examples=examples(6), database=None)
 @given(
     bodies=st.lists(
         st.binary(max_size=40)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from capillary_adobe.capillary import values
 from capillary_adobe.capillary.values import Edge, Unreadable
+from capillary_adobe_tests.examples import examples
 
-quickly = settings(deadline=None, max_examples=200, database=None)
+quickly = settings(deadline=None, max_examples=examples(200), database=None)
 
 KOLKATA, BERLIN, UTC_ZONE = ZoneInfo("Asia/Kolkata"), ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 DATE_TIME = jsonschema_rs.validator_for({"type": "string", "format": "date-time"}, validate_formats=True)

@@ -21,6 +21,7 @@ from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, DAY, ORG, PROGRAM, Json, event
 from capillary_adobe_tests.capillary.exported import exported, told
 from capillary_adobe_tests.capillary.road import Road
+from capillary_adobe_tests.examples import examples
 
 CUT = sorted(name for name in event_types() if not shipped_catalogue().find(name).natural_key)  # type: ignore[union-attr]
 NOT_CUT = sorted(set(shipped_catalogue().names()) - set(CUT))
@@ -190,7 +191,7 @@ _names = st.sampled_from(["pointsIssued", "pointsExpired", "tierUpgraded", "tran
 _happenings = st.lists(st.tuples(_names, st.integers(-3000, 3000)), min_size=1, max_size=5)
 
 
-@settings(deadline=None, max_examples=10, database=None)
+@settings(deadline=None, max_examples=examples(10), database=None)
 @given(
     happened=_happenings,
     marks=st.dictionaries(_names, st.integers(-3, 3), max_size=3),

@@ -17,6 +17,7 @@ from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.lake import Slice
 from capillary_adobe.tables import ENRICHED_EVENTS, QUARANTINE, RAW_EVENTS, SET_ASIDE, XDM_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, events, summary
+from capillary_adobe_tests.examples import examples
 
 DAY = "2026-11-19"
 TABLES = (RAW_EVENTS, ENRICHED_EVENTS, XDM_EVENTS, QUARANTINE)
@@ -71,7 +72,7 @@ VARIANTS_OF_ONE = (
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut_day=cut_days())
 @example(cut_day=VARIANTS_OF_ONE)
 def test_any_cut_and_order_gives_the_tables_of_the_whole_day(

@@ -19,6 +19,7 @@ from capillary_adobe.demo.dice import dice
 from capillary_adobe.demo.sidelights import OTHER_EVENTS
 from capillary_adobe.demo.traffic import Mix, Shape, broken_line, day_of_events
 from capillary_adobe_tests.demo.reading import events, flat_event, name_of
+from capillary_adobe_tests.examples import examples
 
 DAY = date(2026, 7, 1)
 START_MS = int(datetime(2026, 7, 1, tzinfo=UTC).timestamp() * 1000)
@@ -163,7 +164,7 @@ def test_a_broken_line_has_its_flaw_and_no_other(kind: Broken) -> None:
         assert flaws == {kind}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     lines=st.integers(0, 400),
     seed=st.integers(0, 10**6),

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from capillary_adobe.landing import open_landing_store, read_landed
 from capillary_adobe.landing.store import is_aside
 from capillary_adobe_tests.docs.pages import ROOT
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.landing.forms import compact, objects, pretty
 from capillary_adobe_tests.s3_servers import S3Server, moto_server
 
@@ -96,7 +97,7 @@ def test_a_message_that_comes_again_lands_once(function: ModuleType) -> None:
 def test_every_body_is_kept_byte_for_byte_and_read_as_one(function: ModuleType) -> None:
     days = (date(2026, 1, 1) + timedelta(days=number) for number in count())
 
-    @settings(deadline=None, max_examples=10)
+    @settings(deadline=None, max_examples=examples(10))
     @given(bodies=st.lists(ANYTHING, max_size=5))
     def kept(bodies: list[bytes]) -> None:
         day = next(days)

@@ -15,6 +15,7 @@ from capillary_adobe.doctor.order import secrets_of_settings
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.settings import every_class, variable
 from capillary_adobe_tests.doctor.conftest import Examine, told
+from capillary_adobe_tests.examples import examples
 
 
 def test_an_installation_that_is_set_up_has_nothing_to_mend(look: Examine, aep: RunningEmulator) -> None:
@@ -69,7 +70,7 @@ def test_an_error_is_split_into_what_is_wrong_and_the_cure() -> None:
 _secret = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=20).map("zQ{}".format)
 
 
-@limits(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@limits(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(client=_secret, api=_secret, password=_secret)
 def test_no_secret_is_ever_told(look: Examine, aep: RunningEmulator, client: str, api: str, password: str) -> None:
     host = aep.base_url.replace("http://", f"http://user:{password}@")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capillary_adobe.emulators.effective_schema import merged
 from capillary_adobe.emulators.schema_registry_evolution import breaks
 from capillary_adobe_tests.emulators.registry_client import EVENTS, PROFILES, Registry, set_up
+from capillary_adobe_tests.examples import examples
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 LEAVES = st.fixed_dictionaries(
@@ -110,7 +111,7 @@ def test_folding_loses_no_field(first: dict[str, Any], second: dict[str, Any]) -
     assert merged(whole, second) == whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(PATHS, st.dictionaries(KEYWORDS, BODIES, min_size=1))
 def test_any_body_gets_an_answer(running: Registry, kind: str, body: dict[str, Any]) -> None:
     answer = running.registry("POST", f"tenant/{kind}", json=body)
@@ -118,7 +119,7 @@ def test_any_body_gets_an_answer(running: Registry, kind: str, body: dict[str, A
     assert answer.status_code in (201, 400)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.dictionaries(KEYWORDS, BODIES))
 def test_any_namespace_gets_an_answer(running: Registry, body: dict[str, Any]) -> None:
     assert running.call("POST", "core/idnamespace/identities", json=body).status_code in (200, 400, 409)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capillary_adobe.emulators.json_patch import BadPatch, merged, patched, paths_of
 from capillary_adobe.emulators.property_filters import BadCondition, conditions
 from capillary_adobe_tests.emulators.road_client import DATASETS, FLOWS, RoadBuilder, building
+from capillary_adobe_tests.examples import examples
 
 KINDS = ("connections", "sourceConnections", "targetConnections", "flows")
 WORDS = st.sampled_from(
@@ -61,7 +62,9 @@ OPERATIONS = st.lists(
     max_size=3,
 )
 PROPERTIES = st.tuples(WORDS, st.sampled_from(["==", "!=", ">=", "<", "~", "=", "[]=="]), st.text(max_size=4) | WORDS)
-LENIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LENIENT = settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")

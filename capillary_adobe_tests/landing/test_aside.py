@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from capillary_adobe.landing import Record, read_landed
 from capillary_adobe.landing.records import CHUNK_BYTES, MAX_RECORD_BYTES
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.landing.forms import Sipped, compact, objects, pretty, spaced
 
 KEY = "aside/2026-03-01/10/1772359200000-ab12cd34-000001.unreadable"
 A = {"a": 1, "b": {"x": ["ä", None]}}
 
-quickly = settings(deadline=None, max_examples=120, database=None)
+quickly = settings(deadline=None, max_examples=examples(120), database=None)
 
 
 def read(body: bytes, most: int | None = None) -> list[Record]:
@@ -134,7 +135,7 @@ def test_what_only_begins_as_a_gzip_keeps_its_bytes() -> None:
     assert only(body) == Record(1, 0, body, None, "object_damaged")
 
 
-@settings(deadline=None, max_examples=300, database=None)
+@settings(deadline=None, max_examples=examples(300), database=None)
 @given(
     body=st.binary(max_size=60)
     | st.lists(

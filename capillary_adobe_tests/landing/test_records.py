@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from capillary_adobe.landing import records
 from capillary_adobe.landing.records import CHUNK_BYTES, MAX_RECORD_BYTES
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.landing.forms import FORMS, PLAIN_FORMS, compact, objects, pretty, problems, read, values
 
 A, B, C = {"a": 1}, {"b": {"x": ["ä", None]}}, {"c": "}{"}
 GOOD = b'{"good":1}'
 
-quickly = settings(deadline=None, max_examples=120, database=None)
+quickly = settings(deadline=None, max_examples=examples(120), database=None)
 
 
 @pytest.mark.parametrize("form", PLAIN_FORMS)

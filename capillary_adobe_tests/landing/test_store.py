@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from capillary_adobe.landing import LandingError
 from capillary_adobe.landing.store import LANE_FOLDERS, landed_key, lane_of, latest_event_ms
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.landing.conftest import KINDS, Place, place_of
 
 DAY = "2026-03-01"
@@ -45,7 +46,7 @@ _PATHS = st.tuples(_FOLDERS, st.sampled_from([DAY, "2026-03-02"]), st.lists(_NAM
 
 @settings(
     deadline=None,
-    max_examples=15,
+    max_examples=examples(15),
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -19,8 +19,9 @@ from capillary_adobe.profiles.document import (
     packed,
     unpacked,
 )
+from capillary_adobe_tests.examples import examples
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=examples(150), deadline=None)
 stamps = st.builds(Stamp, st.integers(0, 2), st.integers(0, 1), st.sampled_from(["", "a"]))
 # True, 1 and 1.0 are the same to Python and not to Capillary.
 values = st.sampled_from([None, True, 1, 1.0, "a", "b", {"b": 1, "a": 2}, {"a": 2, "b": 1}, [1]])

@@ -16,9 +16,10 @@ from capillary_adobe.profiles.facts_from_api import facts_of_bulk_customer, fact
 from capillary_adobe.profiles.facts_from_events import Read, facts_of_event
 from capillary_adobe.profiles.reading import is_placeholder
 from capillary_adobe.settings import ProfileSettings
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.profiles.events import CREATED_MS, CUSTOMER, INDIA, KEY, row
 
-quickly = settings(deadline=None, max_examples=150, database=None)
+quickly = settings(deadline=None, max_examples=examples(150), database=None)
 PROFILE = ProfileSettings()
 
 FIELDS = re.findall(

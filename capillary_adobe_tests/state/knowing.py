@@ -18,11 +18,14 @@ from capillary_adobe.profiles.identities import Identity, fingerprint, identitie
 from capillary_adobe.state import Customers, State
 from capillary_adobe.state.identity_uses import FORMER, identity_uses
 from capillary_adobe.state.loyalty_history import LoyaltyHistory, loyalty_history
+from capillary_adobe_tests.examples import examples
 
 ORG = itertools.count(100_000)
 """An organisation for each example, since the database outlives it."""
 several = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 EMAILS = [f"{name}@mail.example.org" for name in "abc"]
 _WITHDRAWN = [withdrawal(Identity("email", email)) for email in EMAILS]

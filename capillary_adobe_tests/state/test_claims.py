@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from capillary_adobe.state import Place, State, Verdict
 from capillary_adobe.state.claims import Ruling
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.state.taking import DAY, NEXT_DAY, event_key, firsts, rule
 
 EXAMPLE = itertools.count()
 several = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 places = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 1))
 

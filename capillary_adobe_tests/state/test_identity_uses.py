@@ -21,13 +21,14 @@ from capillary_adobe.state import State
 from capillary_adobe.state.customer_table import hold_writers
 from capillary_adobe.state.identity_uses import FORMER, IdentityUses, identity_uses, shared_identities
 from capillary_adobe.xdm.identities import CUSTOMER, identity_map, mark
+from capillary_adobe_tests.examples import examples
 
 A, B, C = (Identity("email", f"{name}@x.com") for name in ("ann", "bea", "cid"))
 PHONE = Identity("phone", "+919650000001")
 ONE, TWO, THREE = (CustomerKey(7, number) for number in (1, 2, 3))
 NONE: frozenset[Identity] = frozenset()
 
-quickly = proving(deadline=None, max_examples=40, database=None)
+quickly = proving(deadline=None, max_examples=examples(40), database=None)
 
 
 def has(*identities: Identity) -> frozenset[Identity]:

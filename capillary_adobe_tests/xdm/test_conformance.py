@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from capillary_adobe.reasons import CATEGORIES, UNCLASSIFIED, XDM_REASONS
 from capillary_adobe.xdm.conformance import ADVISED_BYTES, MAX_BYTES, Conformance, over_advised
 from capillary_adobe.xdm.schemas import Kind
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.entities import TENANT, changed_entities, entities, places
 from capillary_adobe_tests.xdm.examples import event, profile, put, without
 from capillary_adobe_tests.xdm.official import (
@@ -25,7 +26,7 @@ KINDS: list[Kind] = ["events", "profiles"]
 CONFORMANCE = {kind: Conformance(kind, TENANT) for kind in KINDS}
 SIZE = 900
 
-quickly = settings(deadline=None, max_examples=150, database=None)
+quickly = settings(deadline=None, max_examples=examples(150), database=None)
 
 
 @pytest.fixture(scope="module")

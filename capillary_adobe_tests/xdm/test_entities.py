@@ -22,6 +22,7 @@ from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.entities import EntityCounts, EntityStage
 from capillary_adobe.xdm.language.rules import load_rules
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, Json, event, raw_batch, shapes
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.entities import places
 from capillary_adobe_tests.xdm.official import official_validators, reference_dir, unknown_paths
 from capillary_adobe_tests.xdm.payloads import (
@@ -183,7 +184,7 @@ def _names_a_customer(record: Json) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=50, database=None)
+@settings(deadline=None, max_examples=examples(50), database=None)
 @given(odd=st.lists(_odd_records().filter(_names_a_customer), min_size=1, max_size=6))
 def test_whatever_a_payload_holds_its_entity_conforms_or_says_why_not(odd: list[Json]) -> None:
     *made, neighbour = entities([*odd, event("pointsExpired")])

@@ -12,9 +12,10 @@ from capillary_adobe.profiles.identities import Identity, hashed, identities_of_
 from capillary_adobe.settings import IdentitySettings, load
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.identities import MOST, identity_map, mark, namespaces_in_use
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.test_conformance import profile
 
-quickly = settings(deadline=None, max_examples=150, database=None)
+quickly = settings(deadline=None, max_examples=examples(150), database=None)
 
 
 def policy(**given: Any) -> IdentitySettings:

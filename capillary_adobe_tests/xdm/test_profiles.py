@@ -16,11 +16,12 @@ from capillary_adobe.settings.customers import IdentitySettings
 from capillary_adobe.xdm.checking.profile import check_profile
 from capillary_adobe.xdm.language.rules import load_profile_rules
 from capillary_adobe.xdm.profiles import MAX_BYTES
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.documents import AT_US, EMAIL, FULL, KEY, PHONE, any_documents, document, sound_documents
 from capillary_adobe_tests.xdm.official import official_validators, unknown_paths
 from capillary_adobe_tests.xdm.rendering import STAGE, consent, made, rendered, stage
 
-quickly = settings(deadline=None, max_examples=80, database=None)
+quickly = settings(deadline=None, max_examples=examples(80), database=None)
 
 
 def test_the_rules_have_no_fault() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capillary_adobe.xdm.conformance import Conformance
 from capillary_adobe.xdm.schemas import Kind, entity_schema
 from capillary_adobe.xdm.tenant_schemas import SchemaError, fingerprint, strict, validator_of
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.entities import TENANT, changed_entities
 from capillary_adobe_tests.xdm.official import official_schemas, official_validators, sample_entities, unknown_paths
 
@@ -20,7 +21,7 @@ Json = dict[str, Any]
 
 NO_IDENTITIES: Json = {"type": "array", "items": {"type": "object", "required": 5}}
 
-quickly = settings(deadline=None, max_examples=150, database=None)
+quickly = settings(deadline=None, max_examples=examples(150), database=None)
 
 
 def around(field: Json) -> Json:

@@ -18,6 +18,7 @@ from capillary_adobe.profiles.document import packed
 from capillary_adobe.reasons import IGNORED_REASONS, RAW_REASONS
 from capillary_adobe_tests.capillary.insights.becoming import CONTEXT, EXPORTED_MS, PROFILES, WHEN, reason, row, rows
 from capillary_adobe_tests.capillary.insights.lines import history_line
+from capillary_adobe_tests.examples import examples
 
 WORDS = sorted({word for column in own_words().values() for word in column})
 # What cells hold, sound and not; sound ones often enough that rows get far.
@@ -71,7 +72,7 @@ def junk(draw: st.DrawFn) -> tuple[str, list[Row]]:
     return name, [Row(line, {**(base if kept else {}), **cells}) for line, cells in enumerate(told, 2)]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(junk())
 def test_whatever_the_cells_hold_rows_are_placed_refused_or_ignored(told: tuple[str, list[Row]]) -> None:
     template, found = told

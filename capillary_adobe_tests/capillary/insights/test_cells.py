@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from capillary_adobe.capillary.insights import cells
 from capillary_adobe.capillary.insights.model import Context, RowRefused
+from capillary_adobe_tests.examples import examples
 
-quickly = settings(deadline=None, max_examples=200, database=None)
+quickly = settings(deadline=None, max_examples=examples(200), database=None)
 
 KOLKATA, NEW_YORK = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/New_York")
 CONTEXT = Context(1, KOLKATA)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capillary_adobe.capillary.insights.rules import Form, InsightsRules, RulesError
+from capillary_adobe_tests.examples import examples
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 KEYS = (
@@ -198,7 +199,7 @@ def test_a_bom_is_no_mistake(file: Path) -> None:
     assert InsightsRules.read(file, KOLKATA).ignore == ("*x*",)
 
 
-@settings(deadline=None, max_examples=200, database=None)
+@settings(deadline=None, max_examples=examples(200), database=None)
 @given(key=st.sampled_from(["", *(f"{key}: " for key in KEYS)]), text=st.text(max_size=40))
 def test_any_text_is_rules_or_an_error_that_names_the_file(
     tmp_path_factory: pytest.TempPathFactory, key: str, text: str

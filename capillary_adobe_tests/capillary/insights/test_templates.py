@@ -22,6 +22,7 @@ from capillary_adobe.capillary.insights.templates import (
     templates,
 )
 from capillary_adobe.demo.export_columns import HEADERS
+from capillary_adobe_tests.examples import examples
 
 NO_RULES = InsightsRules()
 KINDS = {"id", "number", "text", "moment", "date", "time"}
@@ -91,7 +92,7 @@ def test_the_demo_exports_what_is_read(template: str) -> None:
     assert find(HEADERS[template]) == template
 
 
-@settings(deadline=None, max_examples=100, database=None)
+@settings(deadline=None, max_examples=examples(100), database=None)
 @given(data=st.data(), template=st.sampled_from(sorted(STANDARD)))
 def test_order_case_and_what_does_not_count_change_nothing(data: st.DataObject, template: str) -> None:
     header = data.draw(st.permutations(STANDARD[template].split(",")))
@@ -256,7 +257,7 @@ def test_a_file_without_a_header_has_none_of_its_row_told() -> None:
     assert "user_id, a, b and 2 more" in told
 
 
-@settings(deadline=None, max_examples=100, database=None)
+@settings(deadline=None, max_examples=examples(100), database=None)
 @given(header=st.lists(st.text(max_size=12), max_size=8), name=st.text(max_size=20))
 def test_any_header_is_of_a_template_or_an_error_with_a_cure(header: list[str], name: str) -> None:
     try:

@@ -14,6 +14,7 @@ from capillary_adobe_tests.capillary.insights.becoming import told
 from capillary_adobe_tests.capillary.insights.lines import Json, entities, history_line, raw_row
 from capillary_adobe_tests.capillary.insights.tellings import Twins
 from capillary_adobe_tests.capillary.insights.twins import HAPPENINGS
+from capillary_adobe_tests.examples import examples
 
 OWN: Final = "_acme.capillary"
 
@@ -104,7 +105,7 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 
 MANY: Final = settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     # Each look opens a database; shrinking would take minutes of them.

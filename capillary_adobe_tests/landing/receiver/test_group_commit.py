@@ -21,6 +21,7 @@ from capillary_adobe.landing.receiver.in_folder import FolderPlace
 from capillary_adobe.landing.receiver.lines import stands_as_line
 from capillary_adobe.landing.receiver.outcome import NotLanded, Rhythm
 from capillary_adobe.settings import ReceiverSettings
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.landing.receiver.bodies import bodies
 from capillary_adobe_tests.landing.receiver.landed import (
     Watched,
@@ -86,7 +87,7 @@ def test_a_file_is_moved_as_soon_as_it_is_large(tmp_path: Path) -> None:
 
 
 @given(st.lists(bodies(), max_size=12), st.lists(st.integers(1, 5), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_bodies_land_exactly_as_sent(sent: list[bytes], steps: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
 

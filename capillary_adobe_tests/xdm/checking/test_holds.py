@@ -20,6 +20,7 @@ from capillary_adobe.xdm.language.rules import CONVERSIONS
 from capillary_adobe.xdm.schemas import entity_schema
 from capillary_adobe.xdm.tenant_schemas import strict
 from capillary_adobe_tests.capillary.events import CREATED_MS, CUSTOMER, OBJECT, ORG
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.transforming import ACME, INDIA
 
 # A number may be larger than its field, a text may not match: no check can know before the payload is there.
@@ -130,7 +131,7 @@ def payload(value: Any) -> dict[str, Any] | None:
     return data | {"loyaltyProgramDetails": {"isDefault": value}}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(targets()), RULES, st.lists(VALUES, min_size=1, max_size=6))
 def test_what_the_check_lets_pass_makes_entities_that_conform(
     target: tuple[str, ...], rule: str, values: list[Any]

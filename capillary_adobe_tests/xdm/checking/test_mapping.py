@@ -14,6 +14,7 @@ from capillary_adobe.xdm.language.mapping_files import shipped, with_tenant
 from capillary_adobe.xdm.language.rule_model import MappingError
 from capillary_adobe.xdm.schemas import entity_schema
 from capillary_adobe.xdm.tenant_schemas import SchemaError
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.checking.checked import check, found
 
 
@@ -296,7 +297,7 @@ RULE = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.dictionaries(TARGET, RULE | st.just("[{each: promisedPointsIssued, fields: {value: {from: x}}}]"), max_size=3)
 )

@@ -12,6 +12,7 @@ from capillary_adobe.xdm.language.compiler import Mapped, compile_rules
 from capillary_adobe.xdm.language.expressions import COLUMNS
 from capillary_adobe.xdm.language.rules import CONVERSIONS, parse_rules
 from capillary_adobe_tests.capillary.events import CREATED_MS
+from capillary_adobe_tests.examples import examples
 
 Json = dict[str, Any]
 
@@ -193,7 +194,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(RULE, RULE, st.dictionaries(NAMES, JSON, max_size=3))
 def test_rules_that_can_be_read_survive_every_payload(one: str, two: str, data: Json) -> None:
     rules = f"x: [{{event_type: e, when: a, fields: {{t: {one}}}}}, {{event_type: f, fields: {{t: {one}, u: {two}}}}}]"

@@ -15,6 +15,7 @@ from capillary_adobe.xdm.language.mapping_files import fingerprint, load_mapping
 from capillary_adobe.xdm.language.rule_model import Leaf, MappingError, Problem, Variant
 from capillary_adobe.xdm.language.rule_walk import sites, written
 from capillary_adobe.xdm.language.rules import load_rules
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.language.brand import OWN, RULES
 
 
@@ -293,7 +294,7 @@ def entry(fields: dict[str, str]) -> dict[str, str]:
     return {"own.yaml": f"pointsIssued:\n  fields:\n{lines}" if fields else ""}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(FIELDS)
 def test_an_addition_adds_exactly_its_fields_and_touches_exactly_its_event(fields: dict[str, str]) -> None:
     mapping = with_tenant(entry(fields))
@@ -304,7 +305,7 @@ def test_an_addition_adds_exactly_its_fields_and_touches_exactly_its_event(field
         assert event in mapping.touched or mapping.rules[event] == variants
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.sampled_from(sorted(name for name in SHIPPED if "[]" not in name)), LEAVES)
 def test_an_override_changes_one_path_and_its_omission_leaves_the_others(path: str, rule: str) -> None:
     changed = leaves(with_tenant(entry({path: rule})).rules["pointsIssued"][0])
@@ -314,7 +315,7 @@ def test_an_override_changes_one_path_and_its_omission_leaves_the_others(path: s
     assert less == {name: leaf for name, leaf in SHIPPED.items() if name != path}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.recursive(
         st.none()
@@ -352,7 +353,7 @@ def test_whatever_stands_in_a_file_it_is_rules_or_an_error_with_a_place(content:
         assert all(problem.place is not None for problem in problems({name: text}))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=40))
 def test_whatever_a_text_is_an_error_of_it_has_a_place(text: str) -> None:
     assert all(problem.place is not None for problem in problems({"own.yaml": text}))

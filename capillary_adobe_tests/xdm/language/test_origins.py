@@ -13,6 +13,7 @@ from capillary_adobe.xdm.language.mapping_files import shipped, with_tenant
 from capillary_adobe.xdm.language.origins import Origins
 from capillary_adobe.xdm.language.rules import parse_rules
 from capillary_adobe_tests.capillary.events import event
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.payloads import BILL, COMMON, ISSUED
 from capillary_adobe_tests.xdm.transforming import entities
 
@@ -103,7 +104,7 @@ def test_a_field_of_the_tenant_has_the_line_in_its_folder() -> None:
     assert place.in_line == f"shipped/points.yaml:{place.line}"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.sampled_from(sorted(shipped().rules)),
     st.integers(0, 2),

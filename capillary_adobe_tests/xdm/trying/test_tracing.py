@@ -26,6 +26,7 @@ from capillary_adobe.xdm.language.rule_walk import sites
 from capillary_adobe.xdm.language.rules import GENERIC, Rules, load_rules, parse_rules
 from capillary_adobe.xdm.trying.tracing import Outcome, Trace, trace
 from capillary_adobe_tests.capillary.events import Json, event, raw_batch
+from capillary_adobe_tests.examples import examples
 from capillary_adobe_tests.xdm.official import reference_dir
 from capillary_adobe_tests.xdm.transforming import INDIA
 
@@ -180,7 +181,7 @@ def _source_names() -> list[str]:
 _names = st.sampled_from(_source_names())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(sorted(load_rules())), st.dictionaries(_names, _values(3), max_size=12))
 def test_any_payload_becomes_the_same(name: str, data: dict[str, Any]) -> None:
     row: list[Any] = [None] * len(ENRICHED_EVENTS.names)
