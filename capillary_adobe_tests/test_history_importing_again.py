@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +13,7 @@ from capillary_adobe.landing.local_store import LocalLandingStore
 from capillary_adobe.landing.store import LandingError
 from capillary_adobe.profiles.document import CustomerKey
 from capillary_adobe.state import Customers, HistoryDays
+from capillary_adobe_tests.forked import Forked
 from capillary_adobe_tests.history_imports import BILLS, MEMBERS, ORG, TIERS, Importer, bill, csv, tier, zipped
 
 
@@ -88,6 +87,7 @@ _A_PROCESS = """
 import os, signal, sys
 from pathlib import Path
 from capillary_adobe import history_importing
+from capillary_adobe_tests.forked import Forked
 from capillary_adobe_tests.history_imports import Importer
 root, name, deadly, times = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 history_importing._OBJECTS_A_WORD = 1
@@ -103,13 +103,8 @@ print("already" if importer.take(found).already else "imported")
 """
 
 
-def start(importer: Importer, name: str, deadly: str = "", times: int = 1) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _A_PROCESS, str(importer.root), name, deadly, str(times)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(importer: Importer, name: str, deadly: str = "", times: int = 1) -> Forked:
+    return Forked(_A_PROCESS, str(importer.root), name, deadly, str(times))
 
 
 def everything() -> bytes:
@@ -138,9 +133,7 @@ def test_whoever_is_killed_on_the_way_and_begins_anew_lands_the_same(
     importer: Importer, undisturbed: Importer, deadly: str, times: int
 ) -> None:
     importer.put("all.zip", everything())
-    killed = start(importer, "all.zip", deadly, times)
-    killed.communicate(timeout=60)
-    assert killed.returncode == -9
+    assert start(importer, "all.zip", deadly, times).wait() == -9
     assert all(file.done_ms is None for file in importer.files.all())
     assert any(importer.work.glob("import-*"))
     # On another day: the one on which it first began counts.
@@ -162,7 +155,7 @@ def test_of_two_imports_of_a_file_at_once_one_waits_and_does_nothing(importer: I
     # The tables are there, so that both are at the same work at the same time.
     importer.files.all()
     both = [start(importer, "all.zip"), start(importer, "copy.zip")]
-    told = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    told = sorted(process.end().strip() for process in both)
     assert told == ["already", "imported"]
     assert importer.landed().keys() == undisturbed.landed().keys()
     assert len(importer.files.all()) == 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from capillary_adobe.history_work import work_folder
+from capillary_adobe_tests.forked import Forked
 
 _LIVING = """
 import sys
@@ -22,10 +21,7 @@ with work_folder(Path(sys.argv[1])) as folder:
 
 
 def test_leftovers_of_the_dead_go_and_folders_of_the_living_stay(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _LIVING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
+    with Forked(_LIVING, str(tmp_path)) as other:
         theirs = Path(other.stdout.readline().strip())
         with work_folder(tmp_path) as mine:
             assert theirs != mine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -18,6 +17,8 @@ from hypothesis import strategies as st
 
 from capillary_adobe.lake import ROWS_PER_GROUP, Lake, LakeError, Slice
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, SET_ASIDE, TABLES, XDM_EVENTS, Table
+from capillary_adobe_tests.examples import examples
+from capillary_adobe_tests.forked import FORKING
 
 DAY, NEXT_DAY = "2026-03-04", "2026-03-05"
 
@@ -124,7 +125,7 @@ def test_a_stage_is_a_slice_of_its_own(lake: Lake) -> None:
     assert lake.table(QUARANTINE, Slice(DAY), ["stage"])["stage"].to_pylist() == ["xdm"]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
@@ -221,7 +222,7 @@ def test_threads_that_write_micro_batches_at_once_all_survive(lake: Lake, days: 
 
 
 def test_processes_that_write_micro_batches_at_once_all_survive(lake: Lake) -> None:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=FORKING) as pool:
         writing = [pool.submit(_write_many, lake.url, f"b{number}", DAY) for number in range(4)]
         for one in writing:
             one.result(timeout=60)

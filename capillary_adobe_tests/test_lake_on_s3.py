@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 from collections.abc import Generator, Iterator
@@ -20,6 +19,7 @@ from deltalake import DeltaTable
 from capillary_adobe.lake import Lake, LakeError, LakeUnavailable, Slice
 from capillary_adobe.object_store import storage_options
 from capillary_adobe.tables import INGESTION_STATUS, RAW_EVENTS, SET_ASIDE, TABLES
+from capillary_adobe_tests.forked import FORKING
 from capillary_adobe_tests.s3_faults import FaultyS3, Request, faulty_s3
 from capillary_adobe_tests.s3_servers import juicefs_gateway
 from capillary_adobe_tests.test_lake import DAY, NEXT_DAY, OwnError, aside, lines, sample, write
@@ -133,16 +133,20 @@ def test_rows_that_fail_half_way_leave_the_old_ones(lake: Lake) -> None:
     assert lines(lake, Slice(DAY)) == [1, 2]
 
 
-def _write_in_turn(url: str, together: Barrier, number: int) -> None:
+def _write_in_turn(url: str, together: Barrier, number: int, settings: dict[str, str]) -> None:
+    # The one that it was forked from began with settings of its own.
+    os.environ.update(settings)
     together.wait(60)
     for turn in range(3):
         write(Lake(url), DAY if number < 2 else NEXT_DAY, f"b{number}", range(turn + 1))
 
 
 def test_processes_that_make_and_write_a_table_at_once_lose_nothing(s3: FaultyS3, lake: Lake) -> None:
-    spawning = multiprocessing.get_context("spawn")
-    together = spawning.Barrier(3)
-    writers = [spawning.Process(target=_write_in_turn, args=(lake.url, together, number)) for number in range(3)]
+    together = FORKING.Barrier(3)
+    writers = [
+        FORKING.Process(target=_write_in_turn, args=(lake.url, together, number, s3.server.environment))
+        for number in range(3)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -11,5 +11,7 @@ from capillary_adobe.settings import AdobeSettings, load
 from capillary_adobe.state import State
 from capillary_adobe_tests.adobe.sending import deliver, entities
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Deliver."""
     deliver(load(AdobeSettings), State(sys.argv[1]), entities(int(sys.argv[2]), padding=200))

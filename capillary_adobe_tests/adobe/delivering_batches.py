@@ -31,7 +31,8 @@ def until_silent(batch: pa.RecordBatch, columns: list[str], after: int) -> Itera
         sys.stdin.read()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Deliver, as far as the source goes."""
     url, start, count, silent_after = sys.argv[1], *map(int, sys.argv[2:5])
     entities = conformant_from(start, count)
     work = Work(DAY, lambda columns: until_silent(entities, columns, silent_after), "history", "batch")

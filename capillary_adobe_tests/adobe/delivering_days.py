@@ -56,6 +56,7 @@ def deliver_days(
     return Delivery(settings, state).deliver_days(works, lambda _: None, {} if counts is None else counts, found)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Deliver all days in one run."""
     url, start, each, number = sys.argv[1], *map(int, sys.argv[2:5])
     deliver_days(load(AdobeSettings), State(url), days_from(start, each, number))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import requests
 from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.state import Outcome, Receipts, State
 from capillary_adobe_tests.adobe.sending import DAY, entities, entity_id, tally
+from capillary_adobe_tests.emulators.platform_client import eventually
+from capillary_adobe_tests.forked import Forked
 
 ENTITIES = 2500
 CONNECTIONS = 4
@@ -35,6 +35,9 @@ def with_receipt(state: State) -> set[str]:
     return {id_ for id_, receipt in zip(ids, known, strict=True) if receipt and receipt.outcome is Outcome.ACCEPTED}
 
 
+DELIVERING = "from capillary_adobe_tests.adobe.delivering import main; main()"
+
+
 def test_killed_at_any_moment_and_run_again_every_entity_arrives(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     state = State(url)
@@ -44,19 +47,23 @@ def test_killed_at_any_moment_and_run_again_every_entity_arrives(tmp_path: Path)
             "ADOBE_MAX_REQUEST_BYTES": "20000",
             "ADOBE_MAX_RECORDS_PER_SECOND": "0",
         }
-        command = [sys.executable, "-m", "capillary_adobe_tests.adobe.delivering", url, str(ENTITIES)]
         environment = {**os.environ, **emulator.environment, **more}
         settled_at_kill: list[tuple[int, set[str]]] = []
         for _ in range(KILLS):
             # Not before the second round of requests: the first one has its receipts by then.
             moment = accepted_count(emulator) + random.randrange(100, ENTITIES // (KILLS + 2))  # noqa: S311
-            with subprocess.Popen(command, env=environment) as process:
-                while accepted_count(emulator) < moment:
+            with Forked(DELIVERING, url, str(ENTITIES), environment=environment) as process:
+
+                def reached(process: Forked = process, moment: int = moment) -> bool:
                     assert process.poll() is None, "delivery ended before it could be killed"
+                    return accepted_count(emulator) >= moment
+
+                eventually(reached, "the moment of the kill")
                 process.kill()
             receipts = with_receipt(state)
             settled_at_kill.append((accepted_count(emulator), receipts))
-        assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == 0
+        with Forked(DELIVERING, url, str(ENTITIES), environment=environment) as last:
+            assert last.wait(60) == 0
         arrived = accepted(emulator)
         messages_per_request = 20_000 // 700
     assert set(arrived) == {entity_id(number) for number in range(ENTITIES)}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,16 +30,19 @@ from capillary_adobe_tests.adobe.arrivals import (
 from capillary_adobe_tests.adobe.sending import DAY, settings_for, work
 from capillary_adobe_tests.emulators.client import Client
 from capillary_adobe_tests.emulators.platform_client import Platform, eventually
+from capillary_adobe_tests.forked import Forked
 
 FILE_BYTES = 10_000
 LINE_BYTES = conformant_from(0, 1).column("entity")[0].as_buffer().size + 1
 PER_FILE = -(-FILE_BYTES // LINE_BYTES)
 ENTITIES = 4 * PER_FILE
 # Longer than any test; what still waits when the emulator stops is dropped.
-NEVER = 60
+NEVER = 600
 IMPORT = "/data/foundation/import/batches"
 CATALOG = "/data/foundation/catalog/batches"
 IN_PARTS = {"batch_put_bytes": 4_000, "batch_part_bytes": 3_000}
+
+DELIVERING = "from capillary_adobe_tests.adobe.delivering_batches import main; main()"
 
 _numbers = itertools.count(1_000_000, step=ENTITIES)
 
@@ -189,19 +190,15 @@ def kill_at(stage: Stage, emulator: RunningEmulator, platform: Platform, state: 
         "TMPDIR": str(Path(state.engine.url.database or "").parent),
         **{f"ADOBE_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    command = [sys.executable, "-m", "capillary_adobe_tests.adobe.delivering_batches"]
-    command += [state.engine.url.render_as_string(), str(start), str(ENTITIES), str(stage.silent_after)]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
-        try:
+    arguments = state.engine.url.render_as_string(), str(start), str(ENTITIES), str(stage.silent_after)
+    with Forked(DELIVERING, *arguments, environment=environment) as process:
 
-            def stands() -> bool:
-                assert process.poll() is None, f"delivery ended with {process.returncode} before it could be killed"
-                seen = look(emulator, platform, state)
-                return seen.held and bool(seen.sent) and stage.reached(seen)
+        def stands() -> bool:
+            assert process.poll() is None, f"delivery ended with {process.poll()} before it could be killed"
+            seen = look(emulator, platform, state)
+            return seen.held and bool(seen.sent) and stage.reached(seen)
 
-            eventually(stands, stage.name)
-        finally:
-            process.kill()
+        eventually(stands, stage.name)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=str)

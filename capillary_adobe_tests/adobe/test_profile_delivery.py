@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +38,10 @@ from capillary_adobe_tests.adobe.sending_profiles import (
     key,
     tally,
 )
+from capillary_adobe_tests.emulators.platform_client import eventually
+from capillary_adobe_tests.forked import Forked
 
+DELIVERING = "from capillary_adobe_tests.adobe.delivering_profiles import main; main()"
 _MOMENTS = itertools.count(1_700_000_000_000_000)
 NO_PATIENCE = {"retry_budget_seconds": 0, "connections": 1}
 
@@ -330,16 +331,20 @@ def test_killed_at_any_moment_every_customer_gets_the_newest(tmp_path: Path) -> 
     with RunningEmulator(tmp_path / "aep", behaviour=Behaviour(validate=False, latency_seconds=0.05)) as emulator:
         more = {"ADOBE_CONNECTIONS": "2", "ADOBE_MAX_REQUEST_BYTES": "20000", "ADOBE_MAX_RECORDS_PER_SECOND": "0"}
         environment = {**os.environ, **emulator.environment, **more}
-        command = [sys.executable, "-m", "capillary_adobe_tests.adobe.delivering_profiles", url]
         for day in (DAY, OTHER_DAY):
-            with subprocess.Popen([*command, day], env=environment) as process:
-                begin = len(arrived(emulator.base_url))
-                while len(arrived(emulator.base_url)) < begin + random.randrange(100, 500):  # noqa: S311
+            moment = len(arrived(emulator.base_url)) + random.randrange(100, 500)  # noqa: S311
+            with Forked(DELIVERING, url, day, environment=environment) as process:
+
+                def reached(process: Forked = process, moment: int = moment) -> bool:
                     assert process.poll() is None, "delivery ended before it could be killed"
+                    return len(arrived(emulator.base_url)) >= moment
+
+                eventually(reached, "the moment of the kill")
                 process.kill()
             changed(state, "new", *random.sample(numbers, 600))
         changed(state, "newest", *numbers)
-        assert subprocess.run([*command, DAY], env=environment, check=False, timeout=60).returncode == 0
+        with Forked(DELIVERING, url, DAY, environment=environment) as last:
+            assert last.wait(60) == 0
         sent = arrived(emulator.base_url)
         assert at_aep(emulator.base_url) == dict.fromkeys(numbers, "newest")
     for number in numbers:

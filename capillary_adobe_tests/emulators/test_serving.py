@@ -47,6 +47,7 @@ def wait_until_it_answers(emulator: subprocess.Popen[bytes], port: int) -> None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except ConnectionRefusedError:
+            time.sleep(0.05)  # a pause between two looks at the condition
             continue
         return
     pytest.fail("the emulator never answered")

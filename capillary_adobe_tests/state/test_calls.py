@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +15,8 @@ from hypothesis import strategies as st
 from capillary_adobe.pacing import CAPILLARY_API, Limits, Pacer
 from capillary_adobe.settings import Lane
 from capillary_adobe.state import State
+from capillary_adobe_tests.examples import examples
+from capillary_adobe_tests.forked import Forked
 
 NOW = 1_795_000_000.0
 LIMIT = 5
@@ -66,7 +66,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=st.lists(steps, min_size=1, max_size=30))
 def test_no_minute_holds_more_than_the_limit_however_long_calls_take(
     tmp_path: Path, plan: list[tuple[float, Lane, float, float | None]]
@@ -170,23 +170,13 @@ def test_a_request_that_was_not_waited_for_counts_and_says_nothing(state: State)
 
 def test_processes_share_the_quota(url: str) -> None:
     State(url).engine.dispose()
-    running = [
-        subprocess.Popen([sys.executable, "-c", TAKER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    pipes = [(one.stdin, one.stdout) for one in running]
-    for _, out in pipes:
-        assert out is not None
-        assert out.readline() == "ready\n"
-    told = 0
-    for into, _ in pipes:
-        assert into is not None
-        into.write("\n")
-        into.flush()
-    for one in running:
-        out, _ = one.communicate(timeout=60)
-        told += int(out)
-    assert told == 40
+    with Forked(TAKER, url) as one, Forked(TAKER, url) as other:
+        for process in (one, other):
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, other):
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert int(one.end()) + int(other.end()) == 40
 
 
 @pytest.mark.parametrize("report", ["failed", "throttled"])

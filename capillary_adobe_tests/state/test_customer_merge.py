@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +17,7 @@ from capillary_adobe.state import Customers, LoyaltyHistory, State
 from capillary_adobe.state import customer_merge as merging
 from capillary_adobe.state import customers as module
 from capillary_adobe.state.identity_uses import IdentityUses
+from capillary_adobe_tests.forked import Forked
 from capillary_adobe_tests.state.knowing import (
     EMAILS,
     ORG,
@@ -122,21 +121,13 @@ def test_several_writers_at_once_lose_nothing(url: str, state: State, monkeypatc
 def test_processes_that_are_killed_between_chunks_do_no_harm(url: str, state: State) -> None:
     org = next(ORG)
     state.engine.connect().close()
-    killed = []
-    for seed in (1, 2):
-        process = subprocess.Popen(
-            [sys.executable, "-c", MERGER, url, str(org), str(seed)], stdout=subprocess.PIPE, text=True
-        )
-        killed.append(process)
+    killed = [Forked(MERGER, url, str(org), str(seed)) for seed in (1, 2)]
     for process in killed:
-        assert process.stdout is not None
         for _ in range(3):
             assert process.stdout.readline() == "written\n"
         process.kill()
     for process in killed:
         process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
     expected = known_after(of_many(org, 3))
     customers = Customers(state)
     stored = customers.documents(expected)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,7 @@ import sqlalchemy as sa
 
 from capillary_adobe.state import LandedObjects, MicroBatches, Receipts, State, StateError
 from capillary_adobe.state.customer_table import customers
+from capillary_adobe_tests.forked import Forked
 from capillary_adobe_tests.state.taking import DAY, NEXT_DAY, landed
 
 HOLD = """
@@ -38,11 +37,8 @@ ledger.take("2026-03-04", sys.argv[2], [LandedObject("events/2026-03-04/" + sys.
 PASSWORD = "a-password-that-must-stay-one"
 
 
-def holder(url: str, day: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, url, day], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+def holder(url: str, day: str) -> Forked:
+    process = Forked(HOLD, url, day)
     assert process.stdout.readline() == "held\n"
     return process
 
@@ -104,22 +100,10 @@ def test_the_lock_of_a_day_ends_with_a_failure(state: State) -> None:
 
 def test_several_processes_may_open_a_new_database_at_once(url: str) -> None:
     with ExitStack() as stack:
-        opening = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", OPEN, url, str(number)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for number in range(4)
-        ]
+        opening = [stack.enter_context(Forked(OPEN, url, str(number))) for number in range(4)]
         for process in opening:
-            assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         for process in opening:
-            assert process.stdin is not None
             process.stdin.close()
         assert [process.wait(30) for process in opening] == [0] * 4
     assert len(LandedObjects(State(url)).known_keys(DAY, "live")) == 4

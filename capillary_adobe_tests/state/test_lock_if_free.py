@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from capillary_adobe.state import State
+from capillary_adobe_tests.forked import Forked
 
 NAME = "batch capillary-adobe-2026-03-04-x"
 HOLD = """
@@ -42,9 +41,7 @@ def test_it_ends_with_an_error(state: State) -> None:
 
 def test_it_ends_with_its_process(state: State) -> None:
     url = state.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", HOLD, url, NAME]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
+    with Forked(HOLD, url, NAME) as process:
         assert process.stdout.readline() == "True\n"
         with state.lock_if_free(NAME) as meanwhile:
             assert not meanwhile

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +17,7 @@ from hypothesis import strategies as st
 from capillary_adobe.pacing import Limits, Pacer
 from capillary_adobe.state import Paces, PaceView, State
 from capillary_adobe.state.pace import CAPACITY_SECONDS, CLOCK_SLACK_SECONDS, RECOVERY, Pace
+from capillary_adobe_tests.forked import Forked
 
 NOW = 1_795_000_000.0
 LONG = 60.0
@@ -61,35 +60,22 @@ factors = st.floats(0.05, 1)
 
 
 @contextmanager
-def processes(script: str, arguments: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+def processes(script: str, arguments: list[list[str]]) -> Iterator[list[Forked]]:
     """Processes that begin together."""
     with ExitStack() as stack:
-        started = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", script, *each], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-            )
-            for each in arguments
-        ]
-        try:
-            for process in started:
-                assert read(process) == "ready"
-            for process in started:
-                tell(process, "go")
-            yield started
-        finally:
-            for process in started:
-                process.kill()
+        started = [stack.enter_context(Forked(script, *each)) for each in arguments]
+        for process in started:
+            assert read(process) == "ready"
+        for process in started:
+            tell(process, "go")
+        yield started
 
 
-def read(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
+def read(process: Forked) -> str:
     return process.stdout.readline().strip()
 
 
-def tell(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
+def tell(process: Forked, line: str) -> None:
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
 
@@ -213,7 +199,7 @@ def test_several_processes_share_one_rate_and_use_it_up(url: str, state: State) 
     lanes = ("history", "history", "history", "live")
     began = time.time()
     with processes(TAKER, [[url, lane, str(rate), str(records), str(seconds)] for lane in lanes]) as takers:
-        granted = sorted(float(line) for taker in takers for line in (taker.stdout or ()))
+        granted = sorted(float(line) for taker in takers for line in taker.stdout)
         assert all(taker.wait(LONG) == 0 for taker in takers)
     assert granted[0] >= began
     for first, since in enumerate(granted):

@@ -1,14 +1,11 @@
 """A process that lands events until it is killed, and notes what was acknowledged where no kill can take it back.
 
 Belongs here: that process, and a limit on its files. Does not belong here: any expectation.
-
-Processes are forked from one that has the package loaded: a start takes 20 ms of a core and not 600.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import resource
 from collections.abc import Iterator
@@ -20,10 +17,9 @@ from zlib import crc32
 
 import orjson
 
+from capillary_adobe_tests.forked import FORKING
 from capillary_adobe_tests.landing.receiver.landed import committing, outcome, take
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([__name__])
 _SENDERS = 12
 _ASIDE_EACH = 20
 _SIZES = (50, 1500, 1500, 1500, 80_000)
@@ -32,7 +28,7 @@ _SIZES = (50, 1500, 1500, 1500, 80_000)
 @contextmanager
 def landing_child(landing: Path, notes: Path, seed: int, largest_file: int = 0) -> Iterator[BaseProcess]:
     """A child that lands events named after its seed; `notes` has the name of each that was acknowledged, one a line."""
-    child = _FORKING.Process(target=_land_on, args=(landing, notes, seed, largest_file))
+    child = FORKING.Process(target=_land_on, args=(landing, notes, seed, largest_file))
     child.start()
     try:
         yield child
