@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from capillary_adobe.adobe.batch_lane import BatchLane
 from capillary_adobe.adobe.platform import Platform
 from capillary_adobe.adobe.status import COLUMNS, outcomes
 from capillary_adobe.adobe.token import AccessToken
-from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import SentBatches, State
 from capillary_adobe_tests.adobe.arrivals import lines_from, taken_so_far
@@ -74,3 +76,36 @@ class Road:
         """The batch lane, as whoever reads verdicts has it."""
         settings = self.settings.model_copy(update=more)
         return BatchLane(settings, self.state, Platform(settings, AccessToken(settings)))
+
+
+class UnhurriedRoad(Road):
+    """A road to an emulator of its own that judges no batch unless it is asked to.
+
+    A batch that is judged within a fraction of a second may be judged before a run on a busy machine has its first look.
+    """
+
+    def __init__(self, store: Path, state: State) -> None:
+        self._store = store
+        super().__init__(self._started(_NEVER_SECONDS), state)
+
+    def judges(self) -> None:
+        """Have every batch judged, those that wait and those to come."""
+        self._restart(0)
+
+    def rests(self) -> None:
+        """Have no batch judged from now on."""
+        self._restart(_NEVER_SECONDS)
+
+    def close(self) -> None:
+        """Stop the emulator."""
+        self.emulator.__exit__(None, None, None)
+
+    def _restart(self, batch_seconds: float) -> None:
+        self.close()
+        self.emulator = self._started(batch_seconds, urlsplit(self.emulator.base_url).port or 0)
+
+    def _started(self, batch_seconds: float, port: int = 0) -> RunningEmulator:
+        return RunningEmulator(self._store, behaviour=Behaviour(batch_seconds=batch_seconds), port=port).__enter__()
+
+
+_NEVER_SECONDS = 3600.0

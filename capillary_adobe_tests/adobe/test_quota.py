@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -18,12 +17,12 @@ from capillary_adobe.emulators.aep import Behaviour, RunningEmulator
 from capillary_adobe.settings import AdobeSettings
 from capillary_adobe.state import State
 from capillary_adobe_tests.adobe.sending import deliver, entities, settings_for, tally
+from capillary_adobe_tests.forked import FORKING
 
 RATE = 1500
 HISTORY_DAY = "2026-03-03"
 LIVE_SIZES = (10, 200, 60, 120, 200)
 LIVE_FROM = 1_000_000
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def history(settings: AdobeSettings, state_url: str, ending: Event, tell: Connection) -> None:
@@ -52,18 +51,19 @@ def wait_for(emulator: RunningEmulator, count: int, alive: Callable[[], bool], e
 
 
 def settings_at_the_limit(emulator: RunningEmulator) -> AdobeSettings:
-    # With two connections so little is on its way at once that AEP's bucket holds it even where this machine stalls.
-    limits = {"max_records_per_second": RATE, "max_requests_per_second": 1000, "connections": 2}
+    # What is on its way while the machine stalls fills the inlet's bucket to the brim and is taken from it afterwards. Of two
+    # such senders that is 750 records at most, and the pacer's bucket of 1200 is never emptied below 400: 1500 suffice.
+    limits = {"max_records_per_second": RATE, "max_requests_per_second": 1000, "connections": 1}
     return settings_for(emulator.environment, retry_budget_seconds=30, **limits)
 
 
 def test_live_is_never_starved_and_the_limit_never_hit(tmp_path: Path, state: State) -> None:
     behaviour = Behaviour(max_records_per_second=RATE, validate=False)
     batches = [entities(size, LIVE_FROM + 1000 * number, padding=200) for number, size in enumerate(LIVE_SIZES)]
-    ending, (hear, tell) = SPAWN.Event(), SPAWN.Pipe(duplex=False)
+    ending, (hear, tell) = FORKING.Event(), FORKING.Pipe(duplex=False)
     with RunningEmulator(tmp_path / "aep", behaviour=behaviour) as emulator:
         settings = settings_at_the_limit(emulator)
-        process = SPAWN.Process(target=history, args=(settings, f"sqlite:///{tmp_path}/state.db", ending, tell))
+        process = FORKING.Process(target=history, args=(settings, f"sqlite:///{tmp_path}/state.db", ending, tell))
         process.start()
         try:
             wait_for(emulator, 1, process.is_alive, ending)
@@ -88,7 +88,7 @@ def test_live_is_never_starved_and_the_limit_never_hit(tmp_path: Path, state: St
 def test_two_histories_share_one_rate(tmp_path: Path, state: State) -> None:
     behaviour = Behaviour(max_records_per_second=RATE, validate=False)
     with RunningEmulator(tmp_path / "aep", behaviour=behaviour) as emulator:
-        settings = settings_at_the_limit(emulator).model_copy(update={"connections": 1})
+        settings = settings_at_the_limit(emulator)
 
         def run(number: int) -> int:
             rows = entities(2000, number * 10_000, padding=200)

@@ -23,12 +23,16 @@ T = TypeVar("T")
 FINAL = frozenset({"success", "active", "failed", "failure", "aborted", "abandoned", "stalled", "inactive", "deleted"})
 
 
-def eventually(look: Callable[[], T | None], what: str = "what was waited for", seconds: float = 30) -> T:
-    """Look again and again until there is something to see."""
-    deadline = time.monotonic() + seconds
+def eventually(look: Callable[[], T | None], what: str = "what was waited for", seconds: float = 120) -> T:
+    """Look again and again until there is something to see.
+
+    Ever less often: a look asks the server that is waited for, and it and the test have a machine together.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.005
     while not (seen := look()):
         assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
     return seen
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import tempfile
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +35,8 @@ from capillary_adobe_tests.s3_faults import FaultyS3, Request, faulty_s3
 from capillary_adobe_tests.s3_servers import S3Server
 
 _BUSY = (503, "<Error><Code>SlowDown</Code></Error>")
+LONG = 300.0
+"""Seconds that no machine is too slow for; half of what a store may take for an answer."""
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +87,16 @@ def test_a_group_is_an_object_in_order_and_a_large_body_one_of_its_own(url: str,
 
 def test_enough_events_go_at_once_and_few_wait_for_others(url: str, store: LandingStore) -> None:
     async def land() -> None:
-        async with committing(url, group_events=10, group_seconds=2) as committer:
-            begun = time.monotonic()
-            await outcomes([take(committer, event(number)) for number in range(10)])
-            assert time.monotonic() - begun < 1.9
-            begun = time.monotonic()
-            few = [take(committer, event(10))]
+        async with committing(url, group_events=10, group_seconds=LONG / 2, commit_seconds=LONG) as committer:
+            few = [take(committer, event(number)) for number in range(9)]
             await asyncio.sleep(0.05)
             assert committer.oldest_unlanded_seconds() >= 0.05
-            few.append(take(committer, event(11)))
-            await outcomes(few)
-            assert time.monotonic() - begun >= 2
+            assert not any(future.done() for future in few)
+            # The tenth makes them enough, long before they have waited.
+            enough = outcomes([*few, take(committer, event(9))])
+            assert await asyncio.wait_for(enough, LONG / 4) == ["landed"] * 10
+        async with committing(url, group_events=10, group_seconds=1, commit_seconds=LONG) as committer:
+            assert await outcomes([take(committer, event(number)) for number in (10, 11)]) == ["landed"] * 2
 
     asyncio.run(land())
     assert [numbers(data) for _, data in today_in(store)] == [list(range(10)), [10, 11]]
@@ -105,10 +106,12 @@ def test_groups_grow_while_every_put_is_busy(s3: FaultyS3, url: str, store: Land
     go_on = threading.Event()
 
     def hold(_: Request) -> None:
-        go_on.wait(10)
+        go_on.wait(LONG)
 
     async def land() -> None:
-        async with committing(url, group_events=1, group_seconds=0, commits_at_once=2) as committer:
+        async with committing(
+            url, group_events=1, group_seconds=0, commits_at_once=2, commit_seconds=LONG
+        ) as committer:
             s3.fault = hold
             futures = []
             for number in range(40):
@@ -127,7 +130,7 @@ def test_a_busy_store_and_a_lost_answer_are_tried_again_and_land_once(
     s3: FaultyS3, url: str, store: LandingStore
 ) -> None:
     async def land() -> None:
-        async with committing(url, group_seconds=0, commit_seconds=3) as committer:
+        async with committing(url, group_seconds=0, commit_seconds=LONG) as committer:
             s3.times(2, _BUSY, "PUT", "/events/")
             assert await outcome(take(committer, event(1))) == "landed"
             s3.times(1, "lost", "PUT", "/events/")
@@ -147,11 +150,12 @@ def test_a_store_that_fails_is_answered_in_time_and_found_again_without_an_event
 
     async def land() -> None:
         async with committing(url, watch, group_seconds=0, commit_seconds=2) as committer:
+            s3.requests.clear()
             s3.fault = lambda _: _BUSY
-            begun = time.monotonic()
             refused = [take(committer, event(1)), take(committer, b"{")]
+            # The store is busy still: whoever waited for it to be well would wait for ever.
             assert await outcomes(refused) == ["store", "store"]
-            assert 1 < time.monotonic() - begun < 5
+            assert min(Counter(request.path for request in s3.requests).values()) > 1, "each was tried again"
             assert committer.failing() == "SlowDown, status 503"
             s3.heal()
             await until(lambda: committer.failing() == "")
@@ -168,17 +172,16 @@ def test_a_store_that_hangs_is_answered_in_time(s3: FaultyS3, url: str, store: L
 
     def hang(request: Request) -> None:
         if request.method == "PUT":
-            go_on.wait(10)
+            go_on.wait(LONG)
 
     async def land() -> None:
         async with committing(url, group_seconds=0, commit_seconds=2, commits_at_once=1) as committer:
             s3.fault = hang
-            begun = time.monotonic()
             first = take(committer, event(1))
             await asyncio.sleep(0.05)
             behind = take(committer, event(2))
+            # Meanwhile the store hangs.
             assert await outcomes([first, behind]) == ["store", "store"]
-            assert time.monotonic() - begun < 5
             go_on.set()
             await until(lambda: committer.waiting_events == 0)
             assert await outcome(take(committer, event(3))) == "landed"
@@ -191,15 +194,16 @@ def test_a_store_that_hangs_is_answered_in_time(s3: FaultyS3, url: str, store: L
 
 
 def test_a_stop_does_not_wait_for_a_large_body_that_hangs(s3: FaultyS3, url: str) -> None:
-    go_on, asked = threading.Event(), threading.Event()
+    go_on, asked, was_long = threading.Event(), threading.Event(), threading.Event()
 
     def hang(request: Request) -> None:
         if "/aside/" in request.path:
             asked.set()
-            go_on.wait(20)
+            if not go_on.wait(60):
+                was_long.set()
 
     async def land() -> None:
-        committer = open_committer(ReceiverSettings(commit_seconds=60), url, Watched())
+        committer = open_committer(ReceiverSettings(commit_seconds=LONG), url, Watched())
         await committer.start()
 
         async def send() -> None:
@@ -212,9 +216,8 @@ def test_a_stop_does_not_wait_for_a_large_body_that_hangs(s3: FaultyS3, url: str
         await until(asked.is_set)
         await committer.stop()
         sending.cancel()
-        begun = time.monotonic()
         await asyncio.wait({sending})
-        assert time.monotonic() - begun < 5
+        assert not was_long.is_set()
         go_on.set()
 
     asyncio.run(land())
