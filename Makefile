@@ -1,6 +1,8 @@
 # One command each. Everything is installed into .venv, nothing outside this folder is changed.
 
 SHELL := /bin/sh
+# Where it is set, each of the processes that the demo and the tests start compiles the whole package anew, a second or more.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
