@@ -15,6 +15,7 @@ from capillary_adobe.object_store import storage_options
 from capillary_adobe.settings import (
     RECORDED,
     AdobeSettings,
+    AlertSettings,
     CapillarySettings,
     CredentialSettings,
     HistorySettings,
@@ -292,3 +293,27 @@ def test_every_secret_is_a_secret_in_no_text() -> None:
     }
     assert named == dict.fromkeys(named, True)
     assert len(named) >= 9
+
+
+def test_what_was_read_is_kept_only_while_nothing_has_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / ".env"
+    file.write_text("LANDING_URL=/one\nLAKE_URL=/lake\nSTATE_URL=sqlite:////s\n")
+    first = load(StorageSettings)
+    assert load(StorageSettings) is first
+    # As long as before, within the same moment.
+    file.write_text(file.read_text().replace("/one", "/two"))
+    assert load(StorageSettings).landing_url == "/two"
+    monkeypatch.setenv("LANDING_URL", "/three")
+    assert load(StorageSettings).landing_url == "/three"
+    assert load(StorageSettings, landing_url="/four").landing_url == "/four"
+    file.unlink()
+    assert load(StorageSettings).lake_url != "/lake"
+
+
+def test_a_file_that_settings_name_is_read_each_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    channels = tmp_path / "channels"
+    monkeypatch.setenv("ALERT_CHANNELS_FILE", str(channels))
+    for name in ("one", "two"):
+        channels.write_text(f"{name}=json://127.0.0.1:1")
+        assert list(load(AlertSettings).addresses) == [name]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -126,6 +126,7 @@ class AlertSettings(BaseSettings):
     """Where alerts go, and when."""
 
     model_config = environment("ALERT_")
+    reads_files: ClassVar[bool] = True
 
     channels: Annotated[Secret, AfterValidator(_checked_channels)] | None = Field(
         default=None,

@@ -6,6 +6,7 @@ Belongs here: what the tests of the code location share. Does not belong here: a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ class Installation:
     landing_url: str = ""
     lake_url: str = ""
     state_url: str = ""
+    _built: tuple[object, dg.Definitions] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.landing_url = self.landing_url or str(self.landing_root)
@@ -68,8 +70,11 @@ class Installation:
 
     @property
     def definitions(self) -> dg.Definitions:
-        """The code location on these folders."""
-        return build_defs(resources=self.resources)
+        """The code location on these folders; built anew only where settings or addresses have changed since."""
+        given = (dict(os.environ), self.landing_url, self.lake_url, self.state_url, self.adobe)
+        if self._built is None or self._built[0] != given:
+            self._built = given, build_defs(resources=self.resources)
+        return self._built[1]
 
     def land(self, key: str, *events: dict[str, Any]) -> str:
         """Land events as JSON lines; the key."""
