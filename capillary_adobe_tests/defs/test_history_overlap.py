@@ -158,7 +158,7 @@ def interleaved(month: Month) -> None:
             month.micro_batch(place)
 
 
-@pytest.mark.parametrize("order", [webhooks_first, export_first, interleaved])
+@pytest.mark.parametrize("order", [webhooks_first, interleaved])
 def test_a_month_told_twice_is_at_aep_once(
     month: Month, emulator: RunningEmulator, order: Callable[[Month], None]
 ) -> None:
@@ -167,7 +167,9 @@ def test_a_month_told_twice_is_at_aep_once(
     assert_told_once(month, emulator)
 
 
-def test_a_month_told_twice_is_at_aep_once_with_postgresql(month: Month, emulator: RunningEmulator) -> None:
+def test_a_month_told_by_the_export_first_is_at_aep_once_with_postgresql(
+    month: Month, emulator: RunningEmulator
+) -> None:
     with postgres_database() as url:
         month.installation.state_url, month.installation.state = url, State(url)
         try:
