@@ -51,6 +51,7 @@ def _purge_old_runs(context: dg.OpExecutionContext, config: PurgeConfig, state: 
             "told": words,
             "removed_runs": 0 if config.dry_run else done.runs,
             "removed_bytes": 0 if config.dry_run else done.bytes,
+            "removed_events_of_no_run": 0 if config.dry_run else done.events,
             "kept_runs": done.kept.total(),
             "kept_because": counts("reason", done.kept),
             "left_for_the_next_run": done.left,
@@ -60,7 +61,10 @@ def _purge_old_runs(context: dg.OpExecutionContext, config: PurgeConfig, state: 
 
 def _words(done: Purged, days: float, *, dry_run: bool) -> str:
     verb = "would be removed" if dry_run else "removed"
-    told = f"{done.runs} runs older than {days:g} days {verb}, {done.bytes:,} bytes; {done.kept.total()} as old stay"
+    told = (
+        f"{done.runs} runs older than {days:g} days {verb}, {done.bytes:,} bytes, and {done.events} events of no run; "
+        f"{done.kept.total()} runs as old stay"
+    )
     return f"{told}; {done.left} are left for the next run" if done.left else told
 
 
@@ -71,9 +75,9 @@ def build_purge_job() -> dg.JobDefinition:
         name=PURGE_JOB,
         description=(
             "Remove runs of Dagster that ended more than RETENTION_RUN_DAYS ago, with their events, check results and captured "
-            "output; started by its schedule each night. What the UI shows as the newest of an asset, partition or check "
-            "stays, and so do runs of a backfill at work and parents of runs that stay. Ten minutes a run; the next one goes "
-            "on. `dry_run` only counts."
+            "output, and observations as old; started by its schedule each night. What the UI shows as the newest of an asset, "
+            "partition or check stays, and so do runs of a backfill at work and parents of runs that stay. Ten minutes a run; "
+            "the next one goes on. `dry_run` only counts."
         ),
     )
     def purge_runs() -> None:

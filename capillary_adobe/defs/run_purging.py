@@ -7,6 +7,9 @@ is told (`purge_job.py`).
 captured output, with SQLite the tags and the emptied database file of the run; and it takes the newest materialization of a
 partition with it, which then counts as missing. So it is done here table by table. The row of a run goes last: what is
 killed half-way is found again by the next run.
+
+What a sensor reports stands under no run, so that no purge of runs finds it. `landing_sensor` reports an observation for each
+micro-batch, some 2 KB, with SQLite twice: at one every 30 seconds that is 4 GB a year.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import sqlalchemy as sa
 # Private to Dagster, which has no other door to what its own deletion leaves behind; the versions are pinned exactly.
 from dagster._core.events import DagsterEventType
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
@@ -45,6 +49,7 @@ from dagster._core.storage.tags import (
 
 # So many go in one transaction: a kill costs little, and a writer waits for less than a second.
 _AT_ONCE: Final = 100
+_EVENTS_AT_ONCE: Final = 500
 _FINISHED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BACKFILL_AT_WORK: Final = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
 # A planned one without a materialization behind it is what shows a partition as failed.
@@ -68,10 +73,14 @@ class PurgingError(Exception):
 
 @dataclass
 class Purged:
-    """What a purge has done: runs removed and the bytes they took, runs that stay by reason, and runs it had no time for."""
+    """What a purge has done: runs removed and the bytes they took, runs that stay by reason, and runs it had no time for.
+
+    `events` are those of no run.
+    """
 
     runs: int = 0
     bytes: int = 0
+    events: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     left: int = 0
 
@@ -90,7 +99,7 @@ class RunPurging:
         self._clock = clock
 
     def purge(self, before: datetime, seconds: float, *, dry_run: bool = False) -> Purged:
-        """Remove runs that ended before a moment, the oldest first, for at most about so many seconds.
+        """Remove runs that ended before a moment, the oldest first, for at most about so many seconds; then events of no run.
 
         With `dry_run` they are only counted.
         """
@@ -115,7 +124,33 @@ class RunPurging:
             if not dry_run:
                 self._remove(going)
         done.kept = +done.kept
+        done.events = self._purge_runless(before, deadline, dry_run=dry_run)
         return done
+
+    def _purge_runless(self, before: datetime, deadline: float, *, dry_run: bool) -> int:
+        """Remove events of no run that nothing shows any more; returns how many."""
+        e = SqlEventLogStorageTable.c
+        mine = sa.and_(e.run_id == RUNLESS_RUN_ID, _of_shown_kind())
+        long_ago = e.timestamp < before.astimezone(UTC).replace(tzinfo=None)
+        with self._events.index_connection() as connection:
+            shown = set(connection.execute(sa.select(e.id).where(mine, e.id.in_(_newest_events()))).scalars())
+            old = [
+                id_ for id_ in connection.execute(sa.select(e.id).where(mine, long_ago)).scalars() if id_ not in shown
+            ]
+        if dry_run:
+            return len(old)
+        for place in range(0, len(old), _EVENTS_AT_ONCE):
+            if self._clock() > deadline:
+                return place
+            some = old[place : place + _EVENTS_AT_ONCE]
+            with self._events.index_connection() as connection:
+                connection.execute(sa.delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.in_(some)))
+                connection.execute(sa.delete(SqlEventLogStorageTable).where(e.id.in_(some)))
+        if old and isinstance(self._events, SqliteEventLogStorage):
+            # Their second copies; what is shown is read from the index alone.
+            with self._events.run_connection(RUNLESS_RUN_ID) as connection:
+                connection.execute(sa.delete(SqlEventLogStorageTable).where(long_ago))
+        return len(old)
 
     def _old(self, before: datetime) -> list[str]:
         wanted = dg.RunsFilter(statuses=_FINISHED, updated_before=before.astimezone(UTC))
@@ -135,14 +170,11 @@ class RunPurging:
     def _shown(self) -> set[str]:
         """Runs whose events or check results are the newest of their kind."""
         e, c = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
-        kinds = [kind.value for kind in _SHOWN_EVENTS]
-        of_kind = sa.and_(e.dagster_event_type.in_(kinds), e.asset_key.is_not(None))
-        newest = sa.select(sa.func.max(e.id)).where(of_kind).group_by(e.asset_key, e.partition, e.dagster_event_type)
         by_check = (c.asset_key, c.check_name, c.partition)
         asked = sa.select(sa.func.max(c.id)).group_by(*by_check)
         judged = sa.select(sa.func.max(c.id)).where(c.execution_status.in_(_JUDGED)).group_by(*by_check)
         with self._events.index_connection() as connection:
-            found = set(connection.execute(sa.select(e.run_id).where(e.id.in_(newest))).scalars())
+            found = set(connection.execute(sa.select(e.run_id).where(e.id.in_(_newest_events()))).scalars())
             for query in (asked, judged):
                 found |= set(connection.execute(sa.select(c.run_id).where(c.id.in_(query))).scalars())
         return {run_id for run_id in found if run_id}
@@ -201,6 +233,17 @@ class RunPurging:
     def _output(self, run_id: str) -> Iterator[Path]:
         """Captured output of the steps, where it is kept on this machine."""
         yield from Path(self._instance.storage_directory(), run_id).rglob("*")
+
+
+def _of_shown_kind() -> sa.ColumnElement[bool]:
+    e = SqlEventLogStorageTable.c
+    return sa.and_(e.dagster_event_type.in_([kind.value for kind in _SHOWN_EVENTS]), e.asset_key.is_not(None))
+
+
+def _newest_events() -> sa.Select[Any]:
+    """The newest event of each kind of an asset or partition, whoever reported it."""
+    e = SqlEventLogStorageTable.c
+    return sa.select(sa.func.max(e.id)).where(_of_shown_kind()).group_by(e.asset_key, e.partition, e.dagster_event_type)
 
 
 def _sum(connection: Any, what: Any, where: Any) -> int:

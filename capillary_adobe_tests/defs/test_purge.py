@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.runs.schema import RunsTable, RunStorageSqlMetadata
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
@@ -29,6 +29,7 @@ from capillary_adobe_tests.services import postgres_database
 
 DAYS = dg.DailyPartitionsDefinition("2026-10-01")
 FIRST, SECOND, THIRD = "2026-10-01", "2026-10-02", "2026-10-03"
+OUTSIDE = dg.AssetKey("outside")
 CHECK = dg.AssetCheckKey(dg.AssetKey("thing"), "is_fine")
 
 
@@ -81,13 +82,34 @@ class Place:
     def do(self, tags: dict[str, str] | None = None) -> str:
         return small.execute_in_process(instance=self.instance, tags=tags).run_id
 
+    def observe(self, day: str) -> None:
+        """What a sensor reports, under no run."""
+        self.instance.report_runless_asset_event(
+            dg.AssetObservation(OUTSIDE, partition=day, metadata={"objects": 1}, tags={"kind": "test"})
+        )
+
     def age(self, days: float) -> None:
-        """Put back the moment at which every run ended."""
-        runs = self.instance.run_storage
+        """Put back the moment at which every run ended and every event of no run was reported."""
+        runs, events = self.instance.run_storage, self.instance.event_log_storage
         assert isinstance(runs, SqlRunStorage)
+        assert isinstance(events, SqlEventLogStorage)
+        then = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
         with runs.connect() as connection:
-            then = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
             connection.execute(sa.update(RunsTable).values(update_timestamp=then))
+        of_no_run = sa.update(SqlEventLogStorageTable).where(SqlEventLogStorageTable.c.run_id == "")
+        for place in (events.index_connection, lambda: events.run_connection("")):
+            with place() as connection:
+                connection.execute(of_no_run.values(timestamp=then))
+
+    def of_no_run(self) -> tuple[int, int]:
+        """Events of no run: in the index, and in the file that SQLite has for them."""
+        events = self.instance.event_log_storage
+        assert isinstance(events, SqlEventLogStorage)
+        counted = sa.select(sa.func.count()).where(SqlEventLogStorageTable.c.run_id == "")
+        with events.index_connection() as connection:
+            index = connection.execute(counted).scalar_one()
+        with events.run_connection("") as connection:
+            return index, connection.execute(counted).scalar_one()
 
     def purge(self, **config: bool) -> dict[str, Any]:
         done = (
@@ -211,6 +233,28 @@ def shown(place: Place) -> Any:
         latest.run_id,
         {day: run_id for day, (run_id, _) in failed.items()},
     )
+
+
+def test_what_sensors_have_reported_goes_too_but_for_the_newest_of_each_partition(place: Place) -> None:
+    for day in (FIRST, FIRST, SECOND):
+        place.observe(day)
+    made = place.make(FIRST)
+    place.age(31)
+    for _ in range(2):
+        place.observe(FIRST)
+    assert place.of_no_run()[0] == 5
+    counted = place.purge(dry_run=True)
+    assert "and 2 events of no run; 1 runs as old stay" in counted["told"]
+    assert (counted["removed_events_of_no_run"], place.of_no_run()[0]) == (0, 5)
+
+    assert place.purge()["removed_events_of_no_run"] == 2
+    # What is young stays, and so does what is shown of the other partition.
+    found = place.instance.fetch_observations(dg.AssetRecordsFilter(OUTSIDE), limit=10).records
+    assert [one.partition_key for one in found] == [FIRST, FIRST, SECOND]
+    assert place.of_no_run()[1] <= 3
+    assert place.strays() == set()
+    assert place.runs() == {made}
+    assert place.purge()["removed_events_of_no_run"] == 0
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
