@@ -6,10 +6,12 @@ looked at and what becomes of it (`watching.py`), looking at landed objects (`la
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from capillary_adobe.doctor.findings import split_cure
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.pacing import CAPILLARY_API
 from capillary_adobe.settings import AlertSettings, SettingsError, load
@@ -53,6 +55,20 @@ def problem(
     )
 
 
+@dataclass(frozen=True)
+class FailingTicks:
+    """A sensor (`often`) or schedule, and how many of its ticks have failed since the last that did not, since when (epoch ms).
+
+    `words` are those of the last one, empty for an error that nobody foresaw.
+    """
+
+    name: str
+    often: bool
+    times: int = 0
+    since_ms: int = 0
+    words: str = ""
+
+
 def scope_of(name: str) -> str:
     """What must come out well for the alert of a condition to be over."""
     return f"condition:{name}"
@@ -78,6 +94,29 @@ def lag(alerts: Alerts, look: str, sensor: str, settings: AlertSettings, now_ms:
         "why; if they last long, the machine or the database is slow. Nothing is lost: it goes on where it was.",
         now_ms,
     )
+
+
+def ticks(found: Iterable[FailingTicks], settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
+    """Whether sensors and schedules come through: a sensor may fail for ALERT_LAG_MINUTES, a schedule has one tick a day."""
+    for one in found:
+        name = f"ticks of {one.name}"
+        patience_ms = settings.lag_minutes * MINUTE_MS if one.often else 0
+        if not one.times or now_ms - one.since_ms < patience_ms:
+            if not one.times:
+                yield well(name, now_ms)
+            continue
+        cause, cure = split_cure(one.words)
+        failed = f"{one.times} ticks in a row have failed" if one.times > 1 else "its last tick has failed"
+        what = "nothing that it looks after is asked for" if one.often else "its job was not asked for"
+        yield problem(
+            name,
+            f"The {'sensor' if one.often else 'schedule'} {one.name} fails",
+            f"{failed}, and {what}: {cause or 'an unexpected error'}",
+            cure
+            or f"Open {one.name} in the UI, under Automation: its last tick tells the error. "
+            + ("It goes on by itself once that is mended." if one.often else "Once that is mended, launch its job."),
+            now_ms,
+        )
 
 
 def quotas(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:

@@ -6,12 +6,22 @@ Belongs here: the order, and what becomes of a look that fails. Does not belong 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
 from capillary_adobe.alerting.certificate import EVERY_MS, certificate
-from capillary_adobe.alerting.conditions import BATCHES, CALLS, MINUTE_MS, credentials, problem, quotas, well
+from capillary_adobe.alerting.conditions import (
+    BATCHES,
+    CALLS,
+    MINUTE_MS,
+    FailingTicks,
+    credentials,
+    problem,
+    quotas,
+    ticks,
+    well,
+)
 from capillary_adobe.alerting.landed import SILENCE, STALE, STORE, Sight, newest, silence, stale
 from capillary_adobe.landing import LandingError, LandingStore
 from capillary_adobe.settings import AlertSettings
@@ -29,13 +39,13 @@ CONDITIONS: Final = (
     CALLS,
     *(f"lag of {sensor}" for sensor in ("alert_sensor", "watch_sensor")),
 )
-"""Names of the conditions, but for those of credentials and certificates, which are many."""
+"""Names of the conditions, but for those of credentials, certificates and ticks, which are many."""
 
 _LISTING_SECONDS: Final = 10.0
 
 
 class Watching:
-    """One look at everything; `delivered_ms` is when the last delivery ended, as Dagster knows it."""
+    """One look at everything; when the last delivery ended (`delivered_ms`) and how ticks fare (`failing`) Dagster knows."""
 
     def __init__(
         self,
@@ -45,6 +55,7 @@ class Watching:
         owners: Callable[[str], frozenset[str]],
         delivered_ms: int | None,
         clock: Callable[[], float] = time.time,
+        failing: Iterable[FailingTicks] = (),
     ) -> None:
         self._state = state
         self._settings = settings
@@ -52,6 +63,7 @@ class Watching:
         self._owners = owners
         self._delivered_ms = delivered_ms
         self._clock = clock
+        self._failing = failing
         self._alerts = Alerts(state, clock)
 
     def look(self) -> str:
@@ -67,6 +79,7 @@ class Watching:
         sight, seen = self._landed(sight, now_ms)
         seen += quotas(self._state, self._settings, now_ms)
         seen += credentials(self._settings, now_ms)
+        seen += ticks(self._failing, self._settings, now_ms)
         if now_ms - sight.certificate_ms >= EVERY_MS:
             sight = replace(sight, certificate_ms=now_ms)
             shown = certificate(self._settings, now_ms)

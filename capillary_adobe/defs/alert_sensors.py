@@ -22,6 +22,7 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LandingResource, StateResource
 from capillary_adobe.defs.run_reading import LOOK as RUNS
 from capillary_adobe.defs.run_reading import RunReading
+from capillary_adobe.defs.tick_reading import failing_ticks
 from capillary_adobe.settings import AlertSettings, load
 from capillary_adobe.state import State
 from capillary_adobe.state.alerts import Alerts, Problem
@@ -71,8 +72,9 @@ def build_watch_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Looks at what no run can tell and has alerts sent: nothing lands at an hour when events are usual, landed events "
-            "are not delivered, the batches or calls of a quota are nearly used up, a credential expires, alert_sensor is "
-            "behind. What one look cannot see hides no other. docs/alerts.md lists them with their cures."
+            "are not delivered, the batches or calls of a quota are nearly used up, a credential expires, ticks of a sensor or "
+            "schedule fail, alert_sensor is behind. What one look cannot see hides no other. docs/alerts.md lists them with "
+            "their cures."
         ),
     )
     def watch_sensor(
@@ -80,7 +82,15 @@ def build_watch_sensor() -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         with told_plainly():
             database, settings = state.open(), load(AlertSettings)
-            look = Watching(database, settings, landing.open, _owners(context), _delivered_ms(context.instance)).look()
+            location = context.repository_def
+            look = Watching(
+                database,
+                settings,
+                landing.open,
+                _owners(context),
+                _delivered_ms(context.instance),
+                failing=failing_ticks(context.instance, location) if location is not None else (),
+            ).look()
             _look_after(database, settings, WATCH, RUNS, "alert_sensor")
             return dg.SkipReason(f"{look}; {Sender(database, settings).send()} messages sent")
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from capillary_adobe.alerting.conditions import lag
+from capillary_adobe.alerting.conditions import FailingTicks, lag
 from capillary_adobe.alerting.watching import Watching
 from capillary_adobe.landing import open_landing_store
 from capillary_adobe.landing.store import LandedObject, landed_key
@@ -43,6 +43,7 @@ class Place:
     now_ms: int = int(NOON * 1000)
     delivered_ms: int | None = None
     count: int = 0
+    failing: list[FailingTicks] = field(default_factory=list)
     settings: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,7 @@ class Place:
             lambda asset: owners.get(asset, frozenset()),
             self.delivered_ms,
             lambda: self.now_ms / 1000,
+            self.failing,
         )
         return watching.look()
 
@@ -244,6 +246,30 @@ def test_a_sensor_of_alerts_that_falls_behind_is_told_by_the_other(place: Place)
     assert isinstance(lag(alerts, "runs", "alert_sensor", settings, place.now_ms), Problem)
     alerts.note([], 0, "runs", "{}")
     assert isinstance(lag(alerts, "runs", "alert_sensor", settings, place.now_ms), Well)
+
+
+def test_ticks_that_fail_are_told_a_schedules_at_once(place: Place) -> None:
+    words = "INSIGHTS_URL cannot be listed (timeout). Check the network."
+    place.failing = [
+        FailingTicks("history_sensor", True, 3, place.now_ms - 2 * MINUTE_MS, words),
+        FailingTicks("close_day", False, 1, place.now_ms, ""),
+        FailingTicks("landing_sensor", True),
+    ]
+    assert place.look() == "The schedule close_day fails"
+    told = place.standing()["ticks of close_day"]
+    assert (told.severity, told.cause) == (
+        "error",
+        "its last tick has failed, and its job was not asked for: an unexpected error",
+    )
+    assert "launch its job" in told.cure
+    place.now_ms += 14 * MINUTE_MS
+    place.look()
+    told = place.standing()["ticks of history_sensor"]
+    assert told.cause.endswith("INSIGHTS_URL cannot be listed (timeout).")
+    assert told.cure == "Check the network."
+    place.failing = [FailingTicks("history_sensor", True), FailingTicks("close_day", False)]
+    place.now_ms += MINUTE_MS
+    assert place.look() == "all is as it should be"
 
 
 @contextmanager
