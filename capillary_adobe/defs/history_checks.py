@@ -110,6 +110,8 @@ def file_results(account: FileAccount, days: list[FileDay], every: list[FileDay]
             last_day=own.last or "none",
             days_with_events=own.days,
             missing_days=_listed(own.missing),
+            # In words too: an alert tells figures and words, and no table.
+            missing_days_by_event_type=_listed([f"{name} {_listed(one.missing, 3)}" for name, one in gaps.items()]),
             missing_by_event_type_in_all_files=_gaps(gaps),
         ),
     ]
@@ -308,9 +310,9 @@ def _gaps(found: dict[str, Coverage]) -> dg.MarkdownMetadataValue:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more if names else "none"
+def _listed(names: Sequence[str], most: int = _NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more if names else "none"
 
 
 def _plain(value: Decimal) -> str:

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from capillary_adobe.capillary.insights.places import FoundFile
 from capillary_adobe.defs.assets.history_files import NAME, REFUSED_TAG, partition_key
+from capillary_adobe.defs.run_problems import READ, RunProblems
+from capillary_adobe.state.alerts import Problem
 from capillary_adobe.state.history_files import HistoryFiles
 from capillary_adobe_tests.defs.importing import OLD, Importer, bills, checks, importer_of, kept_in, packed, shown
 from capillary_adobe_tests.defs.installation import failure_of
@@ -146,6 +148,11 @@ def test_a_day_that_no_file_tells_of_is_missing(importer: Importer) -> None:
     found = checks(done)["no_days_missing"]
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert found.metadata["missing_days"].value == "2025-03-04"
+    # An alert holds no table, so the days of event types stand there in words, too.
+    location = importer.definitions.get_repository_def()
+    logs = importer.installation.instance.all_logs(done.run_id, of_type=READ)
+    [told] = [one for one in RunProblems(done.dagster_run, location).told(logs) if isinstance(one, Problem)]
+    assert "missing_days: 2025-03-04; missing_days_by_event_type: transactionAdded 2025-03-04" in told.cause
     # Another export tells of it: this file alone still does not.
     importer.put("late.zip", bills([(4, "1", "2025-03-04", 7)]))
     late = importer.daemon()
