@@ -1,5 +1,10 @@
 """A day that AEP has is sent again on purpose: only when it is confirmed, once a confirmation, and over a failure."""
 
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,6 +18,7 @@ from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.state import Customers
 from capillary_adobe.tables import INGESTION_STATUS
 from capillary_adobe_tests.defs.installation import Installation, events, failure_of
+from capillary_adobe_tests.defs.test_kill import kill_when
 from capillary_adobe_tests.defs.test_pause import numbers
 from capillary_adobe_tests.defs.test_road import checks, sale
 
@@ -98,6 +104,63 @@ def test_what_a_failure_has_left_goes_with_the_next_run(
     assert done.success
     assert sorted(received(emulator)[len(sent) :]) == sorted(sent[:3])
     assert installation.balance(DAY).delivery["accepted"] == 3
+
+
+def test_a_kill_in_the_middle_opens_nothing_twice_and_forgets_nothing(
+    installation: Installation, emulator: RunningEmulator, sent: list[str], tmp_path: Path
+) -> None:
+    # AEP takes one of the three; the others are tried again until the kill.
+    faults = f"{emulator.base_url}/control/faults"
+    for fault in (
+        {"kind": "partial", "status": 503, "places": [1, 2], "path": "/collection/batch/"},
+        {"kind": "status", "status": 503, "path": "/collection/", "times": None},
+    ):
+        requests.post(faults, json=fault, timeout=10).raise_for_status()
+    own = [installation.landing_url, installation.lake_url, installation.state_url, DAY, f"{DAY} #1"]
+    log = tmp_path / "killed.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _RESENDING, *own],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    refused: Callable[[], bool] = lambda: requests.get(faults, timeout=10).json()[1]["fired"] > 0  # noqa: E731
+    assert kill_when(process, refused), log.read_text("utf-8")
+    requests.delete(faults, timeout=10).raise_for_status()
+    before = Counter(received(emulator))
+    assert installation.balance(DAY).delivery["accepted"] == 0
+
+    # The same confirmation goes on: nothing is opened anew, and what was acknowledged stays.
+    done = resend(installation, f"{DAY} #1")
+    assert done.success
+    assert "reopened" not in numbers(done)
+    assert numbers(done)["accepted"] == 2
+    after = Counter(received(emulator))
+    assert sorted((after - before).values()) == [1, 1]
+    assert set(sent[:3]) == set(after - Counter(sent[3:]))
+    assert installation.balance(DAY).delivery["accepted"] == 3
+    assert numbers(resend(installation, f"{DAY} #1"))["sent"] == 0
+
+
+# Sends a day again in a process of its own.
+_RESENDING = """
+import sys
+
+import dagster as dg
+
+from capillary_adobe.defs.build import build_defs
+from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
+
+landing, lake, state, day, typed = sys.argv[1:]
+resources = {"landing": LandingResource(url=landing), "lake": LakeResource(url=lake), "state": StateResource(url=state)}
+job = build_defs(resources=resources).resolve_job_def("resend_day")
+with dg.DagsterInstance.ephemeral() as instance:
+    job.execute_in_process(
+        instance=instance,
+        partition_key=day,
+        run_config={"ops": {"ingestion_status": {"config": {"send_again": typed}}}},
+    )
+"""
 
 
 def test_what_does_not_go_together_is_refused(

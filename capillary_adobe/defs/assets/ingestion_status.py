@@ -244,6 +244,9 @@ def _deliver(run: _Run, part: Slice, paused: Paused | None) -> _Sent:
     only = None
     every = tables.reader(XDM_PROFILES, Slice(part.day))
     again = opened_on_purpose(run.context, config, state, part.day, run.work(part).entities, every)
+    if again.events:
+        # A run that is killed from here on leaves a day that is not shown as delivered.
+        write_outcomes(tables, state, part, run.force.hold, RuleLines(run.force.rules))
     reopened = again.profiles
     if config.reopen_cause:
         chosen = standing if config.dry_run else reopen
