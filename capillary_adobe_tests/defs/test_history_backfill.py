@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -20,6 +21,7 @@ import pytest
 import requests
 from dagster._core.execution.backfill import BulkActionStatus
 
+from capillary_adobe.defs import history_backfill
 from capillary_adobe.defs.history_backfill import BACKFILL_JOB, BACKFILL_OP
 from capillary_adobe.defs.road import ROAD
 from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG
@@ -96,6 +98,29 @@ def test_the_button_launches_what_is_not_through_and_failed_days_apart(installat
     end_backfills(installation)
     _, told = press(installation, first_day=DAYS[3])
     assert launched(installation)[-1][1] == [DAYS[3], DAYS[4]]
+
+
+def test_two_who_press_at_once_launch_one_backfill(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    land_history(installation, *DAYS[:2])
+    told: list[str] = []
+    second = threading.Thread(target=lambda: told.append(press(installation)[1]))
+    look = history_backfill.days_left
+
+    def pressed_again_meanwhile(*given: Any) -> history_backfill.Left:
+        if not second.ident:
+            second.start()
+            # It waits for the first one now, and is through by then if it does not.
+            second.join(timeout=2)
+        return look(*given)
+
+    monkeypatch.setattr(history_backfill, "days_left", pressed_again_meanwhile)
+    with dg.instance_for_test() as installation.instance:
+        told.append(press(installation)[1])
+        second.join(timeout=60)
+        assert [days for _, days in launched(installation)] == [DAYS[:2]]
+    first, other = sorted(told)
+    assert first.startswith("Launched 2 days")
+    assert other.startswith("Nothing is launched: the backfill")
 
 
 def test_days_that_no_backfill_may_take_are_told(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
