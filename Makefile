@@ -42,7 +42,7 @@ bench: .venv/installed-to-develop ## the figures of the road, measured on this m
 	@$(BIN)/python -m bench.history --events 50000 --customers 3000 --days 30
 	@$(BIN)/python -m bench.backfill --days 30 --before 60 --rate 2
 	@$(BIN)/python -m bench.celery --days 20 --single-days 12
-	@$(BIN)/python -m bench.ninety_days --days 9 --runs 24 --keep-days 3
+	@$(BIN)/python -m bench.ninety_days --days 18 --runs 24 --keep-days 5
 	@$(BIN)/python -m bench.lookups --events 1000 --customers 300 --per-batch 50 --seconds 120 --outage 40 --calls 300 --speed 4
 
 clean: ## remove what can be made again; .data stays, it may hold landed events

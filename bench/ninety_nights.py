@@ -100,10 +100,10 @@ class Days:
         lines = [raw for _, raw in day_of_events(day, self._plan.events, mix=replace(Mix.clean(), other=0))]
         found: list[str] = []
         for part in range(self._plan.real_runs):
-            hour = part * 24 // self._plan.real_runs
-            self._set_clock(datetime(day.year, day.month, day.day, hour, 30, tzinfo=UTC))
+            # At the end of the day, or its later events would lie in the future.
+            self._set_clock(datetime(day.year, day.month, day.day, 23, 30 + part, tzinfo=UTC))
             now = time.time()
-            key = f"events/{day}/{hour:02}/{int(now * 1000)}-0.jsonl"
+            key = f"events/{day}/23/{int(now * 1000)}-0.jsonl"
             self._landing.write(key, b"\n".join(lines[part :: self._plan.real_runs]) + b"\n")
             os.utime(self._landing.root / key, (now, now))
             with self._timed("micro-batches"):
