@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,19 @@ _EVENT_IDS = ("event_id", "evaluation_event_storage_id", "materialization_event_
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """What a copy has in the place of the words of the run, and by how many seconds it is later."""
+
+    words: Mapping[str, str]
+    later: float
+
+    def text(self, value: str) -> str:
+        for old, new in self.words.items():
+            value = value.replace(old, new)
+        return value
+
+
 class Copies:
     """Writes copies into the storage of an instance."""
 
@@ -52,19 +66,22 @@ class Copies:
         self._events, self._runs, self._ticks = events, runs, ticks
         self._output = Path(instance.storage_directory())
 
-    def of_run(self, run_id: str, ends: Sequence[float]) -> None:
-        """Copy a finished run once for each moment, seconds since 1970, at which a copy is to have ended."""
+    def of_run(self, run_id: str, day: str, copied_to: str, ends: Sequence[float]) -> None:
+        """Copy a finished run of a day once for each moment, seconds since 1970, at which a copy is to have ended.
+
+        The copies are of the day `copied_to`.
+        """
         with self._runs.connect() as connection:
             (run,) = _rows(connection, RunsTable, RunsTable.c.run_id == run_id)
             tags = _rows(connection, RunTagsTable, RunTagsTable.c.run_id == run_id)
-        copies = [(str(uuid4()), end - float(run["end_time"])) for end in ends]
+        copies = [_Copy({run_id: str(uuid4()), day: copied_to}, end - float(run["end_time"])) for end in ends]
         with self._runs.connect() as connection:
-            _insert(connection, RunsTable, ([_moved(run, run_id, *copy)] for copy in copies))
-            _insert(connection, RunTagsTable, ([_moved(tag, run_id, *copy) for tag in tags] for copy in copies))
+            _insert(connection, RunsTable, ([_moved(run, copy)] for copy in copies))
+            _insert(connection, RunTagsTable, ([_moved(tag, copy) for tag in tags] for copy in copies))
         self._copy_events(run_id, copies)
-        self._copy_files(run_id, [copy for copy, _ in copies])
+        self._copy_files(run_id, copies)
 
-    def _copy_events(self, run_id: str, copies: Sequence[tuple[str, float]]) -> None:
+    def _copy_events(self, run_id: str, copies: Sequence[_Copy]) -> None:
         e, t, c = SqlEventLogStorageTable.c, AssetEventTagsTable.c, AssetCheckExecutionsTable.c
         with self._events.index_connection() as connection:
             events = _rows(connection, SqlEventLogStorageTable, e.run_id == run_id)
@@ -74,10 +91,10 @@ class Copies:
             first = int(connection.execute(sa.select(sa.func.max(e.id))).scalar_one()) + 1
 
             def all_of(rows: Sequence[Row], *, with_ids: bool = False) -> Iterator[list[Row]]:
-                for number, (copy, shift) in enumerate(copies):
+                for number, copy in enumerate(copies):
                     base = first + number * len(events)
                     ids = {id_: base + place for id_, place in places.items()}
-                    yield [_moved(row, run_id, copy, shift, ids, with_ids=with_ids) for row in rows]
+                    yield [_moved(row, copy, ids, with_ids=with_ids) for row in rows]
 
             _insert(connection, SqlEventLogStorageTable, all_of(events, with_ids=True))
             _insert(connection, AssetEventTagsTable, all_of(tags))
@@ -88,18 +105,21 @@ class Copies:
                     "SELECT setval(pg_get_serial_sequence('event_logs', 'id'), (SELECT max(id) FROM event_logs))"
                 )
 
-    def _copy_files(self, run_id: str, copies: Sequence[str]) -> None:
+    def _copy_files(self, run_id: str, copies: Sequence[_Copy]) -> None:
         output = self._output / run_id
         for copy in copies if output.is_dir() else ():
-            shutil.copytree(output, self._output / copy)
+            shutil.copytree(output, self._output / copy.words[run_id])
         if not isinstance(self._events, SqliteEventLogStorage):
             return
         with self._events.run_connection(run_id) as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        # Ids are of one length, so the pages stay as they are.
+        # Ids and days are of one length, so the pages stay as they are.
         written = Path(self._events.path_for_shard(run_id)).read_bytes()
         for copy in copies:
-            Path(self._events.path_for_shard(copy)).write_bytes(written.replace(run_id.encode(), copy.encode()))
+            moved = written
+            for old, new in copy.words.items():
+                moved = moved.replace(old.encode(), new.encode())
+            Path(self._events.path_for_shard(copy.words[run_id])).write_bytes(moved)
 
     def of_ticks(self, sensor: str, location: str, status: TickStatus, moments: Sequence[float]) -> None:
         """Write a tick of a sensor for each moment, seconds since 1970."""
@@ -157,21 +177,19 @@ def _insert(connection: sa.Connection, table: sa.Table, copies: Iterable[Sequenc
         connection.execute(sa.insert(table), rows)
 
 
-def _moved(
-    row: Row, old: str, new: str, shift: float, ids: Mapping[int, int] | None = None, *, with_ids: bool = False
-) -> Row:
-    """A row of a run as one of a copy of it, so many seconds later."""
+def _moved(row: Row, copy: _Copy, ids: Mapping[int, int] | None = None, *, with_ids: bool = False) -> Row:
+    """A row of a run as one of a copy of it."""
     moved: dict[str, Any] = {}
     for name, value in row.items():
         if name == "id":
             if with_ids and ids is not None:
                 moved[name] = ids[value]
         elif isinstance(value, str):
-            moved[name] = value.replace(old, new)
+            moved[name] = copy.text(value)
         elif isinstance(value, datetime):
-            moved[name] = value + timedelta(seconds=shift)
+            moved[name] = value + timedelta(seconds=copy.later)
         elif name in _MOMENTS and value is not None:
-            moved[name] = value + shift
+            moved[name] = value + copy.later
         elif name in _EVENT_IDS and ids is not None and value is not None:
             moved[name] = ids.get(value, value)
         else:

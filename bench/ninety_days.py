@@ -4,10 +4,10 @@ Run: `.venv/bin/python -m bench.ninety_days [--days N] [--runs N] [--postgres UR
 It needs a C compiler, `cc`, on Linux. Prints JSON; exit code 1 if something grows that should not, a
 night's job leaves something undone, a day is not closed, or a page of the UI is slow.
 
-Nothing is waited for. Each day a few micro-batches go the real road, from landed objects over a tick of the sensor to a local
-emulator, under a clock that is shifted; of each, copies are put into Dagster's storage until the day has as many runs as wanted
-(`--runs`; 288 are one every five minutes), and a tick of every sensor at its interval. The tables get commits as of `--commits`
-micro-batches. Then the night's jobs run as their schedules have it: `compact_tables`, `purge_runs`, `close_day`. At a ninth, a
+Nothing is waited for. Every fifth day a micro-batch goes the real road, from landed objects over a tick of the sensor to a
+local emulator, under a clock that is shifted; of its run, copies are put into Dagster's storage until each day has as many as
+wanted (`--runs`; 288 are one every five minutes), with an observation of the sensor each and a tick of every sensor at its
+interval. The tables get commits as of `--commits` micro-batches a day. Then the night's jobs run as their schedules have it: `compact_tables`, `purge_runs`, `close_day`. At a ninth, a
 third, two thirds and the end of the days a webserver is started on the installation and asked what the pages of the UI ask.
 
 Belongs here: the course, the verdict, the report. Does not belong here: a day (`ninety_nights.py`), copies
@@ -74,7 +74,7 @@ def measure(folder: Path, options: argparse.Namespace, storage: str | None) -> d
         location=LOCATION,
         storage=storage,
         runs=options.runs,
-        real_runs=options.real_runs,
+        real_every=min(options.real_every, int(options.keep_days)),
         events=options.events,
         commits=options.commits,
     )
@@ -297,9 +297,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--runs", type=int, default=288, help="micro-batches a day")
-    parser.add_argument("--real-runs", type=int, default=1, help="how many of them go the real road")
-    parser.add_argument("--events", type=int, default=60, help="lines that land a day")
-    parser.add_argument("--commits", type=int, default=6, help="further commits to each table a day")
+    parser.add_argument(
+        "--real-every", type=int, default=5, help="days from one with a micro-batch of its own to the next"
+    )
+    parser.add_argument("--events", type=int, default=60, help="lines that land on such a day")
+    parser.add_argument("--commits", type=int, default=6, help="commits to each table a day")
     parser.add_argument("--keep-days", type=float, default=30, help="RETENTION_RUN_DAYS")
     parser.add_argument("--postgres", help="address of a server of PostgreSQL on which a database may be created")
     return parser.parse_args()

@@ -53,7 +53,7 @@ class Plan:
     location: str
     storage: str | None
     runs: int
-    real_runs: int
+    real_every: int
     events: int
     commits: int
 
@@ -74,48 +74,50 @@ class Days:
         self._landing = LocalLandingStore(Path(os.environ["LANDING_URL"]))
         self._cursor: str | None = None
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._observed: dg.AssetObservation
+        self._last: tuple[str, date]
+        """The last run of a micro-batch that went the real road, and its day."""
 
     def play(self, number: int) -> dict[str, Any]:
         """A day and its night; what the jobs of the night told, and how long everything took."""
         self._seconds.clear()
         day = self._plan.day(number)
-        runs = self._micro_batches(day)
+        is_real = number % self._plan.real_every == 0
+        if is_real:
+            self._last = self._micro_batch(day), day
+        else:
+            self._set_clock(datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC))
+        run_id, of_day = self._last
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-        each = self._plan.runs // self._plan.real_runs
+        pause = _DAY_SECONDS / self._plan.runs
+        ends = [midnight + (place + 1) * pause for place in range(self._plan.runs - is_real)]
         with self._timed("copies"):
-            for place, run_id in enumerate(runs):
-                # They end one after the other, from the end of the one before on.
-                pause = _DAY_SECONDS / self._plan.runs
-                first = midnight + (place * each + 1) * pause
-                self._copies.of_run(run_id, [first + number * pause for number in range(each - 1)])
+            self._copies.of_run(run_id, of_day.isoformat(), day.isoformat(), ends)
+            self._observe(day, len(ends))
         with self._timed("ticks"):
             self._ticks(midnight)
         with self._timed("commits"):
-            self._commit_again(day)
+            self._commit_again(of_day)
         self._age(midnight + _DAY_SECONDS / 2)
         return {"day": day.isoformat(), **self._night(day + timedelta(days=1))}
 
-    def _micro_batches(self, day: date) -> list[str]:
-        """Land the day's events in parts, and have each part read as the sensor asks for it; the runs."""
+    def _micro_batch(self, day: date) -> str:
+        """Land the day's events and have them read as the sensor asks for it; the run."""
         lines = [raw for _, raw in day_of_events(day, self._plan.events, mix=replace(Mix.clean(), other=0))]
-        found: list[str] = []
-        for part in range(self._plan.real_runs):
-            # At the end of the day, or its later events would lie in the future.
-            self._set_clock(datetime(day.year, day.month, day.day, 23, 30 + part, tzinfo=UTC))
-            now = time.time()
-            key = f"events/{day}/23/{int(now * 1000)}-0.jsonl"
-            self._landing.write(key, b"\n".join(lines[part :: self._plan.real_runs]) + b"\n")
-            os.utime(self._landing.root / key, (now, now))
-            with self._timed("micro-batches"):
-                found += [self._run(JOB, request) for request in self._asked()]
-        if len(found) != self._plan.real_runs:
-            raise SystemExit(
-                f"{day}: {len(found)} micro-batches were asked for, {self._plan.real_runs} parts had landed"
-            )
-        return found
+        # At the end of the day, or its later events would lie in the future.
+        self._set_clock(datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC))
+        now = time.time()
+        key = f"events/{day}/23/{int(now * 1000)}-0.jsonl"
+        self._landing.write(key, b"\n".join(lines) + b"\n")
+        os.utime(self._landing.root / key, (now, now))
+        with self._timed("tick"):
+            asked = self._asked()
+        if len(asked) != 1:
+            raise SystemExit(f"{day}: {len(asked)} micro-batches were asked for, an object had landed")
+        return self._execute(JOB, asked[0]).run_id
 
     def _asked(self) -> list[dg.RunRequest]:
-        """A tick of the landing sensor, with its observations put down as the daemon does."""
+        """A tick of the landing sensor, with its observation put down as the daemon does."""
         with dg.build_sensor_context(
             instance=self._instance,
             cursor=self._cursor,
@@ -124,15 +126,18 @@ class Days:
         ) as context:
             found = self._definitions.resolve_sensor_def(_LANDING_SENSOR).evaluate_tick(context)
         self._cursor = found.cursor
-        per_run = self._plan.runs // self._plan.real_runs
         for event in found.asset_events:
             assert isinstance(event, dg.AssetObservation)
-            for _ in range(per_run):
-                self._instance.report_runless_asset_event(event)
+            self._observed = event
+            self._instance.report_runless_asset_event(event)
         return list(found.run_requests or [])
 
-    def _run(self, job: str, request: dg.RunRequest | None = None) -> str:
-        return self._execute(job, request).run_id
+    def _observe(self, day: date, times: int) -> None:
+        """The observations that would have gone with the copies."""
+        event = self._observed
+        of_day = dg.AssetObservation(event.asset_key, partition=day.isoformat(), metadata=event.metadata)
+        for _ in range(times):
+            self._instance.report_runless_asset_event(of_day)
 
     def _execute(self, job: str, request: dg.RunRequest | None = None) -> dg.ExecuteInProcessResult:
         asked = request or dg.RunRequest()

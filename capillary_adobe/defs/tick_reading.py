@@ -23,6 +23,9 @@ _MOST: Final = 500
 
 def failing_ticks(instance: dg.DagsterInstance, location: dg.RepositoryDefinition) -> list[FailingTicks]:
     """Of each sensor and schedule that is on, whether its last tick failed."""
+    if instance.schedule_storage is None:
+        # An instance in memory keeps no ticks.
+        return []
     often = {one.name: True for one in location.sensor_defs} | {one.name: False for one in location.schedule_defs}
     found: dict[str, FailingTicks] = {}
     for state in instance.all_instigator_state():
