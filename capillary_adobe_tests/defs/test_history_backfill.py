@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import requests
 from dagster._core.execution.backfill import BulkActionStatus
 
 from capillary_adobe.defs import history_backfill
 from capillary_adobe.defs.history_backfill import BACKFILL_JOB, BACKFILL_OP
 from capillary_adobe.defs.road import ROAD
 from capillary_adobe.defs.runs import FIRST_DAY_TAG, LAST_DAY_TAG
-from capillary_adobe.demo.processes import Program, stop
 from capillary_adobe.demo.ui import DagsterUi
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.state import MicroBatches, Receipts
 from capillary_adobe.state.history_days import HistoryDays
-from capillary_adobe_tests.defs import impatient_daemon
+from capillary_adobe_tests.defs.dagster_programs import Programs
 from capillary_adobe_tests.defs.installation import Installation, failure_of, summary
 from capillary_adobe_tests.defs.test_by_day import land_history, standings
 
 DAYS = [f"2026-10-{day:02}" for day in range(1, 7)]
-REPOSITORY = Path(__file__).parents[2]
 REPOSITORY_NAME = "__repository__"
 
 
@@ -156,45 +148,6 @@ def test_a_bound_counts_as_the_day_that_it_is_however_it_is_written(installation
     assert [days for _, days in launched(installation)] == [[DAYS[1], DAYS[2]]], told
 
 
-@dataclass
-class Programs:
-    """Dagster's three programs on an installation."""
-
-    installation: Installation
-    environment: dict[str, str]
-    home: Path
-    running: dict[str, Program] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
-
-    def start(self, name: str, *command: str) -> None:
-        """Start one of them, in the place of a former one."""
-        log = self.home / f"{name}-{time.time_ns()}.log"
-        self.running[name] = Program(name, [sys.executable, "-m", *command], log, self.environment, self.home)
-
-    def start_daemon(self) -> None:
-        self.start("daemon", impatient_daemon.__name__, "run", "-w", str(self.home / "workspace.yaml"))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['ui']}"
-
-    def ask(self, question: str, **variables: Any) -> dict[str, Any]:
-        """A question to the UI's own API."""
-        body = {"query": question, "variables": variables}
-        answer = requests.post(f"{self.url}/graphql", json=body, timeout=120).json()
-        assert not answer.get("errors"), answer
-        return answer["data"]
-
-    def wait(self, what: str, ready: Callable[[], bool], seconds: float = 240.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not ready():
-            for program in self.running.values():
-                assert program.ended() is None, program.last_lines(40)
-            logs = "\n".join(program.last_lines(8) for program in self.running.values())
-            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{logs}"
-            time.sleep(0.2)  # a pause between two looks at the condition
-
-
 def _priorities_of_runs(programs: Programs) -> set[int]:
     """How far the processes give way that work on runs of the installation."""
     found = set[int]()
@@ -209,47 +162,8 @@ def _priorities_of_runs(programs: Programs) -> set[int]:
 @pytest.fixture
 def programs(installation: Installation) -> Iterator[Programs]:
     """Code server, webserver and daemon, started as the README has it."""
-    home = installation.root / "home"
-    home.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "dagster.yaml", home)
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(home),
-        "LANDING_URL": str(installation.landing_root),
-        "LAKE_URL": installation.lake.url,
-        "STATE_URL": installation.state_url,
-        "HISTORY_START": "2026-01-01",
-        "HISTORY_DAYS_PER_RUN": "3",
-    }
-    found = Programs(installation, environment, home)
-    with ExitStack() as held:
-        for name in ("code", "ui"):
-            listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            found.ports[name] = listener.getsockname()[1]
-    workspace = (REPOSITORY / "workspace.yaml").read_text("utf-8").replace("4266", str(found.ports["code"]))
-    (home / "workspace.yaml").write_text(workspace, "utf-8")
-    address = ("-h", "127.0.0.1", "-p", str(found.ports["code"]))
-    definitions = ("-m", "capillary_adobe.definitions", "--location-name", "capillary_adobe")
-    try:
-        found.start("code-server", "dagster", "code-server", "start", *address, *definitions)
-        found.wait("code server", lambda: _listens(found.ports["code"]))
-        ui = DagsterUi(found.url)
-        served = ("-w", str(home / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(found.ports["ui"]))
-        found.start("webserver", "dagster_webserver", *served)
-        found.wait("webserver", ui.answers)
-        found.wait("code location", ui.location_loaded)
-        found.start_daemon()
+    with Programs.on(installation, HISTORY_DAYS_PER_RUN="3").at_work() as found:
         yield found
-    finally:
-        assert stop(list(found.running.values())) == []
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
