@@ -12,11 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from capillary_adobe.doctor.findings import split_cure
-from capillary_adobe.environment import adobe_settings
-from capillary_adobe.pacing import CAPILLARY_API
-from capillary_adobe.settings import AlertSettings, SettingsError, load
-from capillary_adobe.settings.customers import LookupSettings
-from capillary_adobe.state import CallsInFlight, SentBatches, State
+from capillary_adobe.quotas import batches_of_day, calls_of_minute
+from capillary_adobe.settings import AlertSettings
+from capillary_adobe.state import State
 from capillary_adobe.state.alerts import Alerts, Problem, Well
 from capillary_adobe.state.lookups import LIVE, LookupQueue
 
@@ -126,15 +124,10 @@ def quotas(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Probl
 
 
 def _batches(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
-    try:
-        limit = adobe_settings(state).batches_per_day
-    except SettingsError:
-        # Not set up yet, or mistyped, and then every run says so.
+    quota = batches_of_day(state, now_ms)
+    if quota is None:
         return
-    if not limit:
-        return
-    midnight = datetime.fromtimestamp(now_ms / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    used = SentBatches(state).created_since(int(midnight.timestamp() * 1000))
+    used, limit = quota
     name = BATCHES
     if used < limit * settings.quota_share:
         yield well(name, now_ms)
@@ -152,8 +145,7 @@ def _batches(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Pro
 
 
 def _calls(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
-    limit = load(LookupSettings).calls_per_minute
-    used = CallsInFlight(CAPILLARY_API).counted(state, now_ms / 1000)
+    used, limit = calls_of_minute(state, now_ms)
     name = CALLS
     # History may use up a minute's calls; that is no trouble before somebody waits.
     if used < limit * settings.quota_share or not LookupQueue(state).waits(LIVE, now_ms - _LOOK_UP_WAIT_MS, now_ms):

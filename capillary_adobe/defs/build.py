@@ -31,6 +31,7 @@ from capillary_adobe.defs.assets import (
 from capillary_adobe.defs.assets.aep_verdict import GROUP
 from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
 from capillary_adobe.defs.assets.history_files import NAME as HISTORY_FILES
+from capillary_adobe.defs.catalog import catalogued
 from capillary_adobe.defs.close_schedule import build_close_job, build_close_schedule
 from capillary_adobe.defs.compact_job import build_compact_job, build_compact_schedule
 from capillary_adobe.defs.customer_sensor import LOOKUP_JOB, REFRESH_JOB, build_customer_sensor
@@ -137,21 +138,23 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         ),
     )
     return dg.Definitions(
-        assets=[
-            build_history_files(),
-            landing_spec(),
-            build_capillary_delivery_log(partitions),
-            *road,
-            build_customer_lookups(),
-            build_aep_verdict(),
-            build_schema_conformance(),
-            build_adobe_environment(),
-            build_stores(),
-            build_programs(),
-            build_erased_customers(),
-            *_built(partitions, build_closed_days),
-            build_delivery_report(),
-        ],
+        assets=catalogued(
+            [
+                build_history_files(),
+                landing_spec(),
+                build_capillary_delivery_log(partitions),
+                *road,
+                build_customer_lookups(),
+                build_aep_verdict(),
+                build_schema_conformance(),
+                build_adobe_environment(),
+                build_stores(),
+                build_programs(),
+                build_erased_customers(),
+                *_built(partitions, build_closed_days),
+                build_delivery_report(),
+            ]
+        ),
         jobs=[
             build_reference_job(),
             job,

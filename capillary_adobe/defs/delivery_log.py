@@ -29,7 +29,6 @@ def build_capillary_delivery_log(partitions: dg.PartitionsDefinition) -> dg.Asse
         deps=[LANDING],
         group_name=GROUP,
         kinds={"http", "duckdb"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             claim(

@@ -49,7 +49,6 @@ def build_erased_customers() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"deltalake", "python", "sql"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(
@@ -67,7 +66,8 @@ def build_erased_customers() -> dg.AssetsDefinition:
             "Customers who were deleted at Capillary, and accounts merged into them: their rows redacted in every table, the "
             "files that held them removed, the state database emptied. Events stay, under the customer id alone, so that the "
             "days still balance. A work order for AEP is prepared; a person approves it by `capillary-adobe erasure "
-            "approve`. What lies in the landing store is left to its retention."
+            "approve`. What lies in the landing store is left to its retention. `erase_deleted` asks for it each night; launch "
+            "the job `erase_deleted_customers` to erase at once."
         ),
     )
     def erased_customers(

@@ -9,7 +9,7 @@ import dagster as dg
 
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LakeResource, StateResource
-from capillary_adobe.defs.shown import sample
+from capillary_adobe.defs.shown import sample, state_table_metadata
 from capillary_adobe.reference_data import (
     learn_programs,
     not_set_up,
@@ -19,10 +19,28 @@ from capillary_adobe.reference_data import (
 )
 from capillary_adobe.settings import ScheduleSettings, load
 from capillary_adobe.state import References
+from capillary_adobe.state.references import programs as programs_table
+from capillary_adobe.state.references import stores as stores_table
 from capillary_adobe.tables import ENRICHED_EVENTS, RAW_EVENTS
 
 GROUP = "reference"
 JOB = "read_references"
+_STORES = {
+    "id": "Capillary store",
+    "code": "Its code at Capillary",
+    "name": "Its name",
+    "external_id": "Its id in the organisation's own systems",
+    "currency": "Its currency, ISO 4217",
+    "city": "Its city",
+    "active": "Whether it is open; closed ones stay, events of the past name them",
+}
+_PROGRAMS = {
+    "id": "Capillary loyalty program",
+    "name": "Its name, the newest that Capillary or an event told",
+    "is_default": "Whether it is the organisation's default program",
+    "points_to_currency": "What a point is worth, in the organisation's currency",
+    "at_us": "When the name was true, epoch microseconds",
+}
 
 
 def build_stores() -> dg.AssetsDefinition:
@@ -32,8 +50,8 @@ def build_stores() -> dg.AssetsDefinition:
         name="stores",
         deps=[RAW_EVENTS.name],
         group_name=GROUP,
-        kinds={"http"},
-        owners=["team:data"],
+        kinds={"http", "sql"},
+        metadata=state_table_metadata(stores_table, _STORES),
         code_version="1",
         description=(
             "The organisation's stores and tills as Capillary lists them, closed ones included. Events that have the number of "
@@ -48,16 +66,18 @@ def build_stores() -> dg.AssetsDefinition:
             if missing:
                 return dg.MaterializeResult(metadata={"problem": missing})
             database = state.open()
-            found = refresh_stores(organisation_api(database), References(database), lake.open())
             known = References(database)
+            found = refresh_stores(organisation_api(database), known, lake.open())
+            stores, tills = len(known.stores()), len(known.tills())
             return dg.MaterializeResult(
                 metadata={
                     "stores_read": found.stores,
                     "tills_read": found.tills,
                     "tills_listed_by_capillary": found.tills_listed,
                     "tills_left_for_the_next_run": found.tills_left,
-                    "stores_known": len(known.stores()),
-                    "tills_known": len(known.tills()),
+                    "stores_known": stores,
+                    "tills_known": tills,
+                    "dagster/row_count": stores,
                 }
             )
 
@@ -71,8 +91,8 @@ def build_programs() -> dg.AssetsDefinition:
         name="programs",
         deps=[ENRICHED_EVENTS.name],
         group_name=GROUP,
-        kinds={"http", "duckdb"},
-        owners=["team:data"],
+        kinds={"http", "duckdb", "sql"},
+        metadata=state_table_metadata(programs_table, _PROGRAMS),
         code_version="1",
         description=(
             "The organisation's loyalty programs as Capillary lists them, and their tiers, which the events of the two latest "
@@ -101,6 +121,7 @@ def build_programs() -> dg.AssetsDefinition:
                     "programs_read": read.programs if read is not None else 0,
                     "names_learnt_from_events": learnt.programs + learnt.tiers,
                     "programs": sample(shown),
+                    "dagster/row_count": len(shown),
                     **({"problem": missing} if missing else {}),
                 }
             )

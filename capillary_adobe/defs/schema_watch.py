@@ -36,7 +36,6 @@ def build_schema_conformance() -> dg.AssetsDefinition:
         deps=[XDM_EVENTS.name],
         group_name=GROUP,
         kinds={"adobe"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(
@@ -79,6 +78,7 @@ def build_schema_conformance() -> dg.AssetsDefinition:
                     "schema": known.schema_id,
                     "version": known.version or "unknown",
                     "looked_at": sum(found.looked_at.values()),
+                    "would_be_refused": sum((+found.refused).values()),
                     "by_event": counts("event", found.looked_at),
                 },
                 check_results=[_checked(found, known.version or "unknown")],

@@ -40,7 +40,6 @@ def build_adobe_environment() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"adobe"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from tabulate import tabulate
 
 from capillary_adobe.lake import Lake, Slice
@@ -33,6 +34,20 @@ def definition_metadata(table: Table) -> dict[str, Any]:
             constraints=dg.TableColumnConstraints(nullable=not column.required),
         )
         for column in table.columns
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": table.name}
+
+
+def state_table_metadata(table: sa.Table, meanings: Mapping[str, str]) -> dict[str, Any]:
+    """Column schema and name of a table of the state database: of those columns of which a meaning is given."""
+    columns = [
+        dg.TableColumn(
+            name,
+            type=str(table.columns[name].type).lower(),
+            description=meaning,
+            constraints=dg.TableColumnConstraints(nullable=bool(table.columns[name].nullable)),
+        )
+        for name, meaning in meanings.items()
     ]
     return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": table.name}
 

@@ -30,6 +30,7 @@ LOCATION = "capillary_adobe"
 _OUR_PREFIXES = (
     "ADOBE_",
     "ALERT_",
+    "ASSET_",
     "CAPILLARY_",
     "CHECK_",
     "ERASURE_",

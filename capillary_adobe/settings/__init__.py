@@ -25,6 +25,7 @@ from capillary_adobe.settings.capillary import (
     CapillarySettings,
     WebhookSettings,
 )
+from capillary_adobe.settings.catalog import CatalogSettings, Owners
 from capillary_adobe.settings.customers import (
     ErasureSettings,
     IdentityPolicy,
@@ -57,6 +58,7 @@ __all__ = [
     "CapillaryApiSettings",
     "CapillaryLogSettings",
     "CapillarySettings",
+    "CatalogSettings",
     "ChannelRoute",
     "CredentialSettings",
     "ErasureSettings",
@@ -68,6 +70,7 @@ __all__ = [
     "Lane",
     "LookupSettings",
     "MappingSettings",
+    "Owners",
     "ProfileSettings",
     "ReceiverSettings",
     "ReportSettings",

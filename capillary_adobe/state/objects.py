@@ -31,6 +31,8 @@ class ReadObject:
     object_id: int
     lane: Lane
     stored_ms: int
+    size: int
+    """Bytes, as it was listed."""
 
 
 class LandedObjects:
@@ -91,7 +93,7 @@ class LandedObjects:
 
     def _select(self, connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[ReadObject]:
         t = landed_objects.c
-        found = connection.execute(sa.select(t.key, t.object_id, t.lane, t.stored_ms).where(*where))
+        found = connection.execute(sa.select(t.key, t.object_id, t.lane, t.stored_ms, t.size).where(*where))
         return sorted(ReadObject(*row) for row in found)
 
     def record_lines(self, batch_id: str, lines: dict[int, int]) -> None:
@@ -162,7 +164,7 @@ class LandedObjects:
     def last(self, lane: Lane) -> ReadObject | None:
         """The object of a lane's last day whose key sorts last."""
         t = landed_objects.c
-        query = sa.select(t.key, t.object_id, t.lane, t.stored_ms).where(t.lane == lane)
+        query = sa.select(t.key, t.object_id, t.lane, t.stored_ms, t.size).where(t.lane == lane)
         with self._state.read() as connection:
             row = connection.execute(query.order_by(t.day.desc(), t.key.desc()).limit(1)).first()
             return ReadObject(*row) if row is not None else None

@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from capillary_adobe.defs.build import build_defs
 from capillary_adobe.defs.road import ROAD, read_by
+from capillary_adobe.settings import SettingsError
+from capillary_adobe.tables import TABLES as LAKE_TABLES
 
 GRAPH = {
     "history_files": set(),
@@ -47,6 +50,19 @@ GROUPS = {
     "erased_customers": "customers",
     "closed_days": "closing",
     "delivery_report": "report",
+}
+TABLES = {*(table.name for table in LAKE_TABLES if table.name != "set_aside"), "customers", "stores", "programs"}
+# What lies in no table of its own: objects, files, verdicts, what is asked or found at another system.
+NO_TABLES = {
+    "landing",
+    "history_files",
+    "capillary_delivery_log",
+    "closed_days",
+    "customer_lookups",
+    "aep_verdict",
+    "schema_conformance",
+    "adobe_environment",
+    "erased_customers",
 }
 UNPARTITIONED = {
     "aep_verdict",
@@ -92,13 +108,76 @@ def test_every_asset_tells_a_stranger_what_it_is() -> None:
     graph = build_defs().resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.description
-        assert len(node.description) > 80
-        assert node.kinds
-        assert node.owners
+        assert node.description, key
+        assert len(node.description) > 150, key
+        assert node.kinds, key
+        assert node.owners == ["team:data"], key
         assert node.group_name == GROUPS.get(key.to_user_string(), "delivery")
-        if node.group_name == "delivery":
-            assert "dagster/column_schema" in node.metadata
+
+
+def test_every_asset_tells_the_operator_when_to_press_the_button() -> None:
+    words = ("Materialize", "materialize", "Nothing to press", "launch the job", "the job `")
+    graph = build_defs().resolve_asset_graph()
+    silent = [
+        key for key in graph.get_all_asset_keys() if not any(one in (graph.get(key).description or "") for one in words)
+    ]
+    assert silent == []
+
+
+def test_every_table_tells_its_columns_with_their_meaning() -> None:
+    graph = build_defs().resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == TABLES | NO_TABLES
+    for name in TABLES:
+        metadata = graph.get(dg.AssetKey(name)).metadata
+        assert metadata["dagster/table_name"]
+        columns = metadata["dagster/column_schema"].columns
+        assert columns, name
+        assert [column.name for column in columns if not column.description] == []
+    # Dagster calls a column a string of which no type is told.
+    (number,) = (
+        one for one in graph.get(dg.AssetKey("stores")).metadata["dagster/column_schema"].columns if one.name == "id"
+    )
+    assert number.type == "bigint"
+
+
+def test_every_asset_that_has_code_leads_to_it() -> None:
+    graph = build_defs().resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        (reference,) = graph.get(key).metadata["dagster/code_references"].code_references
+        lines = Path(reference.file_path).read_text("utf-8").splitlines()
+        assert any(f"def {key.to_user_string()}(" in line for line in lines[reference.line_number - 1 :]), key
+
+
+def test_owners_are_those_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "ASSET_OWNERS", "team:data ann@example.com customers=team:crm erased_customers=team:legal,team:crm"
+    )
+    graph = build_defs().resolve_asset_graph()
+    # By the asset's own name before its group's; `customers` is an asset and a group.
+    found = {name: graph.get(dg.AssetKey(name)).owners for name in ("landing", "customer_lookups", "erased_customers")}
+    assert found == {
+        "landing": ["team:data", "ann@example.com"],
+        "customer_lookups": ["team:crm"],
+        "erased_customers": ["team:legal", "team:crm"],
+    }
+    monkeypatch.setenv("ASSET_OWNERS", "team:data custmers=team:crm")
+    with pytest.raises(SettingsError, match="ASSET_OWNERS names custmers: no asset and no group is called so"):
+        build_defs()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data", "data names no owner"),
+        ("team:data customers=", "customers= names no owner"),
+        ("customers=team:crm", "names no owner of all the other assets"),
+        ("team:data landing=team:a landing=team:b", "landing is named twice"),
+    ],
+)
+def test_owners_that_are_none_are_told(monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+    monkeypatch.setenv("ASSET_OWNERS", text)
+    with pytest.raises(SettingsError, match=words):
+        build_defs()
 
 
 def test_every_check_tells_what_to_do_and_is_partitioned_as_its_asset_is() -> None:

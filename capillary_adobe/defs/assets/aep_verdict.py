@@ -4,6 +4,7 @@ Belongs here: the asset and its words. Does not belong here: reading the verdict
 (`defs/verdict_sensor.py`).
 """
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -51,7 +52,6 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         deps=[INGESTION_STATUS.name],
         group_name=GROUP,
         kinds={"adobe"},
-        owners=["team:data"],
         code_version="2",
         description=(
             "AEP answers before it validates. This reads its failed batches and the fate of our own batches, marks the "
@@ -68,6 +68,7 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         adobe: AdobeResource,
     ) -> dg.MaterializeResult:
         with told_plainly():
+            started = time.perf_counter()
             tables, database, store = lake.open(), state.open(), landing.open()
             settings = adobe_settings(database)
             moved = _look(context, settings, database, adobe)
@@ -82,6 +83,7 @@ def build_aep_verdict() -> dg.AssetsDefinition:
             reading = moved.reading
             return dg.MaterializeResult(
                 metadata={
+                    "seconds": round(time.perf_counter() - started, 3),
                     "failed_batches": len(reading.batches),
                     "failed_records": reading.records,
                     "refused_entities": sum(reading.by_day.values()),

@@ -14,6 +14,7 @@ from capillary_adobe.closing import ended_within, judge, landing_days_of
 from capillary_adobe.defs.by_day import backfill_policy, beside_the_road
 from capillary_adobe.defs.checks import claim, result
 from capillary_adobe.defs.day_shown import DayShown
+from capillary_adobe.defs.delivery_numbers import aside_numbers, latency_numbers
 from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
 from capillary_adobe.settings import CapillarySettings, load
 from capillary_adobe.state import Outcome
@@ -36,7 +37,6 @@ def build_closed_days(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
         deps=[INGESTION_STATUS.name, QUARANTINE.name],
         group_name=GROUP,
         kinds={"duckdb"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             claim(
@@ -75,11 +75,15 @@ def build_closed_days(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                     "organisation_day": whole,
                     "landed_lines": account.landed_lines,
                     "accepted": account.delivery[Outcome.ACCEPTED],
+                    "rejected": account.delivery[Outcome.REJECTED],
+                    **aside_numbers(account),
                     "open_events": account.delivery[Outcome.PENDING] + account.delivery[Outcome.FAILED],
                     "open_profiles": account.profile_delivery[Outcome.PENDING]
                     + account.profile_delivery[Outcome.FAILED],
                     "unread_objects": account.unread_objects,
                     "difference": account.difference,
+                    "maybe_twice": account.maybe_twice,
+                    **latency_numbers(account),
                 },
                 check_results=[
                     result(

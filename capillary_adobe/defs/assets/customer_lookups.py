@@ -11,11 +11,13 @@ from typing import Any
 import dagster as dg
 
 from capillary_adobe.defs.checks import result
+from capillary_adobe.defs.delivery_numbers import quota_numbers
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
 from capillary_adobe.defs.shown import counts
 from capillary_adobe.forgetting import forget_outdated
 from capillary_adobe.looking_up import Asked, LookUps
+from capillary_adobe.quotas import calls_of_minute
 from capillary_adobe.settings import LookupSettings, ProfileSettings, load
 from capillary_adobe.state.lookups import LookupCounts
 
@@ -35,7 +37,6 @@ def build_customer_lookups() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"python", "sql"},
-        owners=["team:data"],
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(
@@ -53,7 +54,7 @@ def build_customer_lookups() -> dg.AssetsDefinition:
             "Asks Capillary about customers who have events and are not fresh, and about bills where that is switched on; the "
             "answers are merged into the customers' documents. One run takes CAPILLARY_LOOKUP_RUN_SECONDS at most and keeps to "
             "CAPILLARY_LOOKUP_CALLS_PER_MINUTE together with all others; customers of live events come first. Started by "
-            "customer_sensor; the profiles that change follow by runs of refresh_customers."
+            "customer_sensor; the profiles that change follow by runs of refresh_customers. Press Materialize to ask at once."
         ),
     )
     def customer_lookups(context: dg.AssetExecutionContext, state: StateResource) -> dg.MaterializeResult:
@@ -75,6 +76,7 @@ def build_customer_lookups() -> dg.AssetsDefinition:
                 metadata={
                     **_numbers(asked),
                     **_queue_numbers(queue),
+                    **quota_numbers("calls_of_minute", calls_of_minute(database, time.time_ns() // 1_000_000)),
                     "seconds": round(time.perf_counter() - started, 3),
                 },
                 check_results=[_judged(asked, queue)],

@@ -17,9 +17,10 @@ from capillary_adobe.defs.checks import claim, result
 from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
-from capillary_adobe.defs.shown import counts
+from capillary_adobe.defs.shown import counts, state_table_metadata
 from capillary_adobe.settings import CapillarySettings, ErasureSettings, IdentitySettings, ProfileSettings, load
 from capillary_adobe.state import Customers, Erasures
+from capillary_adobe.state.customer_table import customers as customers_table
 from capillary_adobe.tables import RAW_EVENTS
 
 NAME = "customers"
@@ -44,8 +45,7 @@ def build_customers(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         deps=[RAW_EVENTS.name],
         group_name="delivery",
         kinds={"python", "sql"},
-        owners=["team:data"],
-        metadata=_definition_metadata(),
+        metadata=state_table_metadata(customers_table, _COLUMNS),
         code_version="1",
         check_specs=_claims(partitions),
         description=(
@@ -74,11 +74,6 @@ def build_customers(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         yield from by_day(context, config, state.open, merge)
 
     return customers
-
-
-def _definition_metadata() -> dict[str, Any]:
-    columns = [dg.TableColumn(name, description=meaning) for name, meaning in _COLUMNS.items()]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": NAME}
 
 
 def _shown(found: FactCounts, seconds: float) -> dict[str, Any]:

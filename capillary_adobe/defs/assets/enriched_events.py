@@ -45,7 +45,6 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
         deps=[RAW_EVENTS.name, CUSTOMERS],
         group_name="delivery",
         kinds={"deltalake", "duckdb"},
-        owners=["team:data"],
         metadata=definition_metadata(ENRICHED_EVENTS),
         code_version="1",
         check_specs=_claims(partitions),
@@ -73,6 +72,7 @@ def build_enriched_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefin
             return DayShown(
                 metadata={
                     "missing": counts("what payloads did not tell, and look-ups not had", gaps),
+                    "missing_values": sum(gaps.values()),
                     "looked_up_in_line": asked.answered,
                     "look_ups_in_line_ended": asked.ended or "in time",
                     "waiting_for_look_ups": written.waiting,

@@ -74,7 +74,6 @@ def build_history_files() -> dg.AssetsDefinition:
         partitions_def=HISTORY_FILES,
         group_name=GROUP,
         kinds={"csv", "duckdb"},
-        owners=["team:data"],
         code_version="1",
         check_specs=file_claims(NAME, HISTORY_FILES),
         description=(

@@ -28,17 +28,19 @@ from capillary_adobe.defs.by_day import backfill_policy, by_day, over_several_da
 from capillary_adobe.defs.day_shown import DayShown
 from capillary_adobe.defs.delivery_checks import delivery_claims, delivery_results
 from capillary_adobe.defs.delivery_config import DeliveryConfig
+from capillary_adobe.defs.delivery_numbers import day_numbers, plan_numbers, quota_numbers
 from capillary_adobe.defs.history_checks import history_claims, history_results
 from capillary_adobe.defs.history_note import HistoryNote
 from capillary_adobe.defs.history_shown import backfill_numbers, come_through
 from capillary_adobe.defs.on_purpose import opened_on_purpose
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
-from capillary_adobe.defs.shown import counts, definition_metadata, preview, sample, slice_metadata
+from capillary_adobe.defs.shown import counts, definition_metadata, preview, slice_metadata
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.mapping_in_force import InForce, in_force
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.profile_making import LOOKUPS
+from capillary_adobe.quotas import batches_of_day
 from capillary_adobe.settings import AdobeSettings, Lane, MappingSettings, load
 from capillary_adobe.state import LandedObjects, MicroBatches, Outcome, Receipts, RuleStages, SentBatches, State
 from capillary_adobe.state.awaited import Awaited
@@ -78,7 +80,6 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
         deps=[XDM_EVENTS.name, XDM_PROFILES.name],
         group_name="delivery",
         kinds={"deltalake", "adobe"},
-        owners=["team:data"],
         pool=POOL,
         metadata=definition_metadata(INGESTION_STATUS),
         code_version="3",
@@ -126,7 +127,8 @@ def build_ingestion_status(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
                 metadata={
                     **({"delivery_paused": paused.words} if paused is not None else {}),
                     **_sent_numbers(sent, run.rate(sent, seconds)),
-                    **_day_numbers(account),
+                    **day_numbers(account),
+                    **quota_numbers("aep_batches", batches_of_day(database, now_ms())),
                     "refused_by_cause": counts("cause", causes),
                     **backfill_numbers(database, day),
                     "preview": preview(tables, INGESTION_STATUS, part, PREVIEW),
@@ -342,6 +344,7 @@ def _sent_numbers(sent: _Sent, per_second: float) -> dict[str, Any]:
         "sent": found.sent,
         "accepted": found.outcomes[Outcome.ACCEPTED],
         "rejected": found.outcomes[Outcome.REJECTED],
+        "failed": found.outcomes[Outcome.FAILED],
         "waiting_at_aep": found.waiting,
         "already_settled": found.already_settled,
         "held": sent.held,
@@ -351,6 +354,7 @@ def _sent_numbers(sent: _Sent, per_second: float) -> dict[str, Any]:
         "profiles_sent": sent.profiles.sent,
         "profiles_accepted": sent.profiles.outcomes[Outcome.ACCEPTED],
         "profiles_rejected": sent.profiles.outcomes[Outcome.REJECTED],
+        "profiles_failed": sent.profiles.outcomes[Outcome.FAILED],
         "profiles_superseded": sent.profiles.outcomes[Outcome.SUPERSEDED],
         "profiles_too_soon": sent.profiles.outcomes[Outcome.PENDING],
     }
@@ -360,41 +364,5 @@ def _sent_numbers(sent: _Sent, per_second: float) -> dict[str, Any]:
         numbers |= {"reopened": sent.reopened, "others_moved": sent.others_moved}
         numbers["profiles_reopened"] = sent.profiles_reopened
     if sent.plan is not None:
-        numbers |= _plan_numbers(sent.plan)
-    return numbers
-
-
-def _plan_numbers(plan: Plan) -> dict[str, Any]:
-    return {
-        "dry_run": True,
-        "would_send": plan.to_send,
-        "would_send_bytes": plan.bytes,
-        "would_take_seconds": plan.estimated_seconds,
-        "would_take_requests": plan.requests,
-        "would_go_by": plan.route,
-        "would_send_by_type": counts("eventType", plan.by_event_type),
-        "would_hold": counts("event", plan.held_by_event),
-        "would_send_profiles": plan.profiles_to_send,
-        "would_supersede_profiles": plan.profiles_superseded,
-        "would_send_first": sample(plan.sample),
-    }
-
-
-def _day_numbers(account: Balance) -> dict[str, dg.MetadataValue | int | float]:
-    numbers: dict[str, dg.MetadataValue | int | float] = {
-        "day_landed_lines": account.landed_lines,
-        "day_accepted": account.delivery[Outcome.ACCEPTED],
-        "day_rejected": account.delivery[Outcome.REJECTED],
-        "day_open": account.delivery[Outcome.PENDING] + account.delivery[Outcome.FAILED],
-        "day_open_profiles": account.profile_delivery[Outcome.PENDING] + account.profile_delivery[Outcome.FAILED],
-        "day_delivery": counts("outcome", account.delivery),
-        "day_profiles": counts("outcome", account.profile_delivery),
-        "day_held": counts("event and why", account.held),
-    }
-    for name, seconds in account.latency_seconds.items():
-        if seconds is not None:
-            numbers[f"latency_{name}_seconds"] = seconds
-    for name, seconds in account.profile_latency_seconds.items():
-        if seconds is not None:
-            numbers[f"profile_latency_{name}_seconds"] = seconds
+        numbers |= plan_numbers(sent.plan)
     return numbers

@@ -17,7 +17,6 @@ def landing_spec() -> dg.AssetSpec:
         deps=[_HISTORY_FILES],
         group_name="landing",
         kinds={"json", "file", "s3"},
-        owners=["team:data"],
         description=(
             "Objects of Capillary events as received, in a folder or in a bucket of S3: under `events/<day>/<hour>/` "
             "(webhook), `aside/<day>/<hour>/` (bodies that could not be lines, one an object) and `history/<day>/` (exports). "

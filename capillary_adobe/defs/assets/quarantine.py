@@ -19,6 +19,7 @@ from capillary_adobe.defs.microbatch import MicroBatchConfig
 from capillary_adobe.defs.resources import LakeResource, StateResource
 from capillary_adobe.defs.shown import by_cause, counts, definition_metadata, preview
 from capillary_adobe.lake import Lake, Slice
+from capillary_adobe.profile_making import STAGE as PROFILES
 from capillary_adobe.reasons import AEP_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.tables import INGESTION_STATUS, QUARANTINE, RAW_EVENTS, XDM_EVENTS
 from capillary_adobe.xdm.faults import Fault
@@ -39,7 +40,6 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         deps=[RAW_EVENTS.name, XDM_EVENTS.name, INGESTION_STATUS.name],
         group_name="delivery",
         kinds={"deltalake"},
-        owners=["team:data"],
         metadata=definition_metadata(QUARANTINE),
         code_version="1",
         check_specs=[
@@ -72,8 +72,10 @@ def build_quarantine(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
                 metadata={
                     "lines": by_stage.get(("raw",), 0),
                     "entities": by_stage.get(("xdm",), 0),
+                    "profiles": by_stage.get((PROFILES,), 0),
                     "refused_by_aep": by_stage.get(("aep",), 0),
                     "dagster/partition_row_count": sum(codes.values()),
+                    **{f"code_{code}": n for code, n in sorted(codes.items())},
                     "by_code": counts("code", {f"{code}: {meanings.get(code, '?')}": n for code, n in codes.items()}),
                     "by_cause": by_cause(_faults(tables, part)),
                     "by_cause_at_aep": counts("cause", refused),

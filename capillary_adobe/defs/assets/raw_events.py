@@ -55,7 +55,6 @@ def build_raw_events(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         deps=[LANDING],
         group_name="delivery",
         kinds={"deltalake", "python"},
-        owners=["team:data"],
         metadata=definition_metadata(RAW_EVENTS),
         code_version="1",
         check_specs=_claims(partitions),
@@ -130,6 +129,7 @@ def _read(context: dg.AssetExecutionContext, config: MicroBatchConfig, reading: 
         metadata={
             "landed_lines": found.lines,
             "objects": found.objects,
+            "landed_bytes": sum(one.size for one in taken),
             "duplicates": found.duplicates,
             "quarantined": sum(found.quarantined.values()),
             "ignored": sum(found.ignored.values()),

@@ -48,15 +48,14 @@ def build_xdm_profiles(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
         deps=["customers", "customer_lookups"],
         group_name="delivery",
         kinds={"deltalake", "python", "json"},
-        owners=["team:data"],
         metadata=definition_metadata(XDM_PROFILES),
         code_version="1",
         check_specs=_claims(partitions),
         description=(
             "One row per customer whose profile changed: the whole XDM Individual Profile, made of the customer's merged "
             "document, its JSON valid against the schema and AEP's rules; what fails goes to `quarantine` (stage `profile`). "
-            "Only the newest revision is made, so materializing an old partition again sends no old values. The job "
-            "`resend_profiles` has every profile made and sent once more."
+            "Only the newest revision is made, so materializing an old partition again sends no old values. Materialize the "
+            "partition after `customers`; the job `resend_profiles` has every profile made and sent once more."
         ),
     )
     def xdm_profiles(
@@ -87,6 +86,7 @@ def build_xdm_profiles(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
                     "profile_bytes": found.bytes,
                     "over_advised_size": found.over_advised,
                     "quarantined": sum(found.quarantined.values()),
+                    "unreadable": sum(found.unreadable.values()),
                     "quarantined_by_code": counts("code", found.quarantined),
                     "quarantined_by_cause": by_cause(found.faults.by_cause, found.faults.not_listed),
                     "unreadable_fields": counts("field", found.unreadable),
