@@ -7,7 +7,6 @@ Belongs here: starting the programs, waiting, and the memory of the processes. D
 from __future__ import annotations
 
 import re
-import resource
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +28,6 @@ def backfill(
     given = {name: value for name, value in environment.items() if "_" in name and name.split("_")[0] in _OURS}
     around = Surroundings(folder, Ports.free(), given)
     peaks = _Peaks(folder)
-    before = _cpu_seconds_of_ended()
     with Stack(around, say) as stack:
         stack.start()
         # The commands find the tenant that set-up has recorded in the state, and the emulator by its address.
@@ -45,18 +43,10 @@ def backfill(
         "status": status,
         "assets": told,
         "seconds": round(seconds, 1),
-        # Of all programs and runs, from start to stop: the same beside other work, as `seconds` are not.
-        "cpu_seconds": round(_cpu_seconds_of_ended() - before, 1),
         "days_a_minute": round(len(days) / seconds * 60, 1),
         "peak_mb": peaks.megabytes,
         "at_aep": {name: at_aep[name] for name in ("in_lake", "by_event_type") if name in at_aep},
     }
-
-
-def _cpu_seconds_of_ended() -> float:
-    """CPU of the programs that this process has started and seen the end of, and of theirs."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 _OURS = {"LANDING", "LAKE", "STATE", "HISTORY", "CAPILLARY", "INSIGHTS", "ADOBE"}

@@ -8,7 +8,8 @@ Nothing is waited for. Every fifth day a micro-batch goes the real road, from la
 local emulator, under a clock that is shifted; of its run, copies are put into Dagster's storage until each day has as many as
 wanted (`--runs`; 288 are one every five minutes), with an observation of the sensor each and a tick of every sensor at its
 interval. The tables get commits as of `--commits` micro-batches a day. Then the night's jobs run as their schedules have it:
-`compact_tables`, `purge_runs`, `close_day`. At a ninth, a third, two thirds and the end of the days a webserver is started on the installation and asked what the pages of the UI ask.
+`compact_tables`, `purge_runs`, `close_day`. At a ninth, a third, two thirds and the end of the days a webserver is started on
+the installation and asked what the pages of the UI ask.
 
 Belongs here: the course, the verdict, the report. Does not belong here: a day (`ninety_nights.py`), copies
 (`ninety_copies.py`), counting (`ninety_sizes.py`), questions (`ninety_questions.py`).
