@@ -79,6 +79,9 @@ def _waiting(report: DeliveryReport) -> Iterator[str]:
     if report.unread_objects and report.oldest_unread_ms is not None:
         since = moment(report.oldest_unread_ms)
         yield f"{report.unread_objects:,} landed objects are not read yet, the oldest since {since}"
+    half = [one.day for one in report.days if not one.account.balanced and report.at_work(one.day)]
+    if half:
+        yield f"a run is at work on {', '.join(half)}, or is to come; until then the books are open"
     pending = report.open + report.open_profiles - report.failed
     if pending > 0:
         held = f", {report.held:,} of them held for an operator" if report.held else ""
@@ -97,7 +100,8 @@ def _yesterday(report: DeliveryReport) -> Answer:
     question, account = f"Did {report.yesterday.day} arrive completely?", report.yesterday.account
     found = judge(account, report.backlog.paused)
     sentences = [found.words]
-    level: Level = "ok" if found.closed else "bad" if found.lossy else "warn"
+    lost = found.lossy and not report.at_work(account.day)
+    level: Level = "ok" if found.closed else "bad" if lost else "warn"
     sent = report.sent
     if sent is None:
         sentences.append("What Capillary says it sent on that day has not been compared yet")

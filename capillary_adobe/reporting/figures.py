@@ -111,10 +111,14 @@ class DeliveryReport:
         """The last whole day, UTC."""
         return self.days[-2]
 
+    def at_work(self, day: str) -> bool:
+        """Whether a run is at work on a day or is to come: until it is through, its books may differ."""
+        return day in self.backlog.open_days
+
     @property
     def unbalanced(self) -> list[DayFigures]:
-        """Days whose books differ."""
-        return [one for one in self.days if not one.account.balanced]
+        """Days whose books differ, and that no run is at work on."""
+        return [one for one in self.days if not one.account.balanced and not self.at_work(one.day)]
 
     @property
     def open(self) -> int:

@@ -54,8 +54,10 @@ class Backlog:
     outages: Sequence[str] = ()
     micro_batches: dict[str, int] = field(default_factory=dict)
     """By lane, those that a run is at work on, or is to be asked for."""
+    open_days: Sequence[str] = ()
+    """Days that such micro-batches are of: their books close when the run is through."""
     older_days: Sequence[str] = ()
-    """Days before those of the report that such micro-batches are of."""
+    """Those of them before the days of the report."""
     batches_at_aep: int = 0
     oldest_batch_ms: int | None = None
     history: BackfillProgress | None = None
@@ -74,6 +76,7 @@ def backlog(state: State, first_day: str, now_ms: int) -> Backlog:
     at_aep = SentBatches(state).open()
     looks = {service: paces.look(service, now_ms / 1000) for service in (AEP_INLET, CAPILLARY_API)}
     found = progress(state, now_ms)
+    days = sorted({one.day for listed in open_.values() for one in listed})
     return Backlog(
         paused=paused.words if paused else "",
         held_micro_batches=pause.held(),
@@ -83,7 +86,8 @@ def backlog(state: State, first_day: str, now_ms: int) -> Backlog:
             if seen is not None and seen.next_try is not None
         ],
         micro_batches={lane: len(listed) for lane, listed in open_.items()},
-        older_days=sorted({one.day for listed in open_.values() for one in listed if one.day < first_day}),
+        open_days=days,
+        older_days=[day for day in days if day < first_day],
         batches_at_aep=len(at_aep),
         oldest_batch_ms=at_aep[0].created_ms if at_aep else None,
         history=found if found.first_day is not None else None,

@@ -21,7 +21,9 @@ from capillary_adobe.defs.delivery_log import NAME as DELIVERY_LOG
 from capillary_adobe.defs.report_schedule import REPORT_JOB
 from capillary_adobe.delivery_switch import pause
 from capillary_adobe.emulators.aep import RunningEmulator
+from capillary_adobe.lake import Slice
 from capillary_adobe.state.alerts import Alerts, Problem
+from capillary_adobe.tables import ENRICHED_EVENTS
 from capillary_adobe_tests.defs.installation import Installation
 from capillary_adobe_tests.defs.test_road import sale
 
@@ -151,6 +153,24 @@ def test_what_is_stuck_is_told_with_its_cause_and_nothing_personal(
 def _alert() -> Problem:
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     return Problem("k", "k", "k", "error", "<ingestion_status> failed", "AEP is away & gone", "Wait.", now_ms)
+
+
+def test_books_that_a_run_will_close_are_told_from_those_that_differ(place: Installation) -> None:
+    place.land(key(day(1), 1), personal(1), personal(2))
+    assert place.run(day(1), until="raw_events").success
+    half = Told(place)
+    assert f"◔ **{STUCK}** Some of it waits." in half.answer(STUCK)
+    assert f"A run is at work on {day(1)}, or is to come" in half.answer(STUCK)
+    assert "Not yet." in half.answer(f"Did {day(1)} arrive completely?")
+    assert (half.rows("Day by day")[1][-1], half.metadata["unbalanced_days"]) == ("at work", 0)
+
+    assert place.run(day(1)).success
+    place.lake.replace(ENRICHED_EVENTS, Slice(day(1)), [])
+    lost = Told(place)
+    assert f"✗ **{STUCK}** Something needs a hand." in lost.answer(STUCK)
+    assert f"{day(1)} does not balance: enriched 2." in lost.answer(STUCK)
+    assert "✗" in lost.answer(f"Did {day(1)} arrive completely?")
+    assert (lost.rows("Day by day")[1][-1], lost.metadata["unbalanced_days"]) == ("differs enriched 2", 1)
 
 
 def test_a_pause_is_told_and_the_command_writes_the_same(place: Installation, tmp_path: Path) -> None:
