@@ -58,6 +58,7 @@ NO_TABLES = {
     "history_files",
     "capillary_delivery_log",
     "closed_days",
+    "delivery_report",
     "customer_lookups",
     "aep_verdict",
     "schema_conformance",

@@ -37,7 +37,6 @@ def build_delivery_report() -> dg.AssetsDefinition:
         deps=[CLOSED_DAYS, LOOKUPS, DELIVERY_LOG, "aep_verdict"],
         group_name=GROUP,
         kinds={"html", "duckdb"},
-        owners=["team:data"],
         code_version="1",
         description=(
             "One page: is everything flowing, what is stuck and why, did yesterday arrive completely. Volume, latency and "
