@@ -48,12 +48,18 @@ class Browser:
         self.taken.append(path)
 
 
-@contextmanager
-def chromium(folder: Path) -> Iterator[Browser]:
-    """An empty page; pictures go to the folder that TEST_SCREENSHOTS names, or below `folder`."""
+def path_of_chromium() -> str:
+    """Where it is; a test that needs it is skipped where it is not."""
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
         missing("no Chromium on the PATH (apt-get install chromium)")
+    return found or ""
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Browser]:
+    """An empty page; pictures go to the folder that TEST_SCREENSHOTS names, or below `folder`."""
+    found = path_of_chromium()
     pictures = Path(os.environ.get(PICTURES_VARIABLE) or folder / "pictures")
     pictures.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=_PATIENCE_MS)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from capillary_adobe.defs.build import SCHEMA_JOB
 from capillary_adobe.demo.ui import DagsterUi
 from capillary_adobe.emulators.aep import RunningEmulator
-from capillary_adobe_tests.browser import Browser, chromium
+from capillary_adobe_tests.browser import Browser, chromium, path_of_chromium
 from capillary_adobe_tests.defs.dagster_programs import Programs
 from capillary_adobe_tests.defs.installation import Installation, summary
 from capillary_adobe_tests.defs.test_by_day import sale_of
@@ -49,6 +49,8 @@ def mapping(tmp_path: Path) -> Path:
 @pytest.fixture
 def programs(installation: Installation, mapping: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
     """Dagster's programs over three days with an event type that nobody has declared, which were run before."""
+    # Before anything is started that takes a minute.
+    path_of_chromium()
     settings = {
         "MAPPING_PATH": str(mapping),
         "CHECK_MIN_QUARANTINED": "1",
