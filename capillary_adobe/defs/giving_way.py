@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from multiprocessing import parent_process
 
 from capillary_adobe.settings import HistorySettings, load
 
-_RUN_OF_ITS_OWN = "execute_run"
 
-
-def give_way(command: Sequence[str] = sys.argv) -> None:
-    """Lower the priority of this process by HISTORY_NICE, if it was started for one run.
+def give_way() -> None:
+    """Lower the priority of this process to HISTORY_NICE, if it was started for one run; on Windows nothing happens.
 
     A process that works on other runs afterwards, as a Celery worker does, must not: a priority that was given away cannot be
-    taken back. Where the operating system refuses, or knows no priority, the run goes on as it is.
+    taken back.
     """
-    if _RUN_OF_ITS_OWN in command and hasattr(os, "setpriority"):
+    if _for_one_run() and hasattr(os, "setpriority"):
         level = load(HistorySettings).nice
         if os.getpriority(os.PRIO_PROCESS, 0) < level:
             os.setpriority(os.PRIO_PROCESS, 0, level)
+
+
+def _for_one_run() -> bool:
+    """Whether the process is a code server's child, which it starts for each run, or the command of a launcher that does so."""
+    return parent_process() is not None or "execute_run" in sys.argv
