@@ -53,6 +53,8 @@ def log_as_json() -> None:
     """Let every logger of this process write such lines, and no others."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
+    # Loggers that `library_logs` holds above DEBUG have a level of their own, which root's does not raise.
+    handler.addFilter(lambda record: record.name.startswith(_OURS) or record.levelno >= logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(_OURS).setLevel(logging.INFO)
     # It warns of each request that is no HTTP, which anybody can send; those are counted and told by `Seldom`.
