@@ -22,7 +22,8 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
-from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
 
 from capillary_adobe.alerting.conditions import FailingTicks
 from capillary_adobe.defs.build import build_defs
