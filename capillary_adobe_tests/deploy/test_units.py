@@ -163,6 +163,12 @@ def test_a_stop_of_the_code_server_gives_its_runs_the_time_that_dagster_gives_th
     assert code_server.one("OOMPolicy") == "continue"
 
 
+def test_a_backfills_run_may_lower_its_priority_in_the_code_server() -> None:
+    filters = service("capillary-adobe-code-server").lines["SystemCallFilter"]
+    # Lists are taken in their order, and @resources takes the call away.
+    assert filters.index("setpriority") > filters.index("~@privileged @resources")
+
+
 def test_the_operators_command_is_run_as_the_services_are() -> None:
     script = ROOT / "deploy" / "one-machine" / "capillary-adobe"
     assert subprocess.run(["sh", "-n", str(script)], capture_output=True, check=False).returncode == 0
