@@ -26,6 +26,7 @@ from capillary_adobe.cli_history import import_history
 from capillary_adobe.cli_mapping import mapping
 from capillary_adobe.cli_options import PORT, base_url, demand_folder, demand_port, export
 from capillary_adobe.cli_options import day as day_option
+from capillary_adobe.cli_plainly import Plainly
 from capillary_adobe.cli_profiles import profiles
 from capillary_adobe.cli_receive import receive
 from capillary_adobe.cli_reconcile import reconcile
@@ -43,56 +44,7 @@ if TYPE_CHECKING:
 _SECRET = "ADOBE_CLIENT_SECRET"  # noqa: S105 - the variable's name
 
 
-def _told_plainly() -> tuple[type[Exception], ...]:
-    """Errors whose text is for the operator."""
-    from capillary_adobe.adobe import DeliveryError
-    from capillary_adobe.alerting.channels import AlertError
-    from capillary_adobe.capillary.api.client import CapillaryApiError
-    from capillary_adobe.delivery_switch import DeliveryPaused
-    from capillary_adobe.demo.surroundings import DemoError
-    from capillary_adobe.erasure_orders import ErasureError
-    from capillary_adobe.history_importing import TOLD_PLAINLY as OF_HISTORY
-    from capillary_adobe.lake import LakeError
-    from capillary_adobe.landing import LandingError
-    from capillary_adobe.landing.receiver.failure import ReceiverError
-    from capillary_adobe.reconciling import ReconcileError
-    from capillary_adobe.settings import SettingsError
-    from capillary_adobe.state import StateError
-    from capillary_adobe.xdm.language.rule_model import MappingError
-
-    return (
-        SettingsError,
-        AlertError,
-        LakeError,
-        StateError,
-        LandingError,
-        MappingError,
-        DeliveryError,
-        DeliveryPaused,
-        DemoError,
-        ReceiverError,
-        CapillaryApiError,
-        ReconcileError,
-        ErasureError,
-        *OF_HISTORY,
-    )
-
-
-class _Plainly(click.Group):
-    """A group whose commands end with a clear sentence and exit code 1 where the package tells what is wrong."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        # The classes are looked up when something was raised: their modules take a second to import.
-        except _told_plainly() as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Plainly, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="capillary-adobe")
 def main() -> None:
     """Capillary loyalty events to Adobe Experience Platform, with proof that each one arrived."""

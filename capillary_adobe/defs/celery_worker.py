@@ -33,14 +33,18 @@ def work(queues: Sequence[str], runs: int, name: str) -> int:
     `name` tells the worker from others on this machine; without one it is made of the queues and the process.
 
     Raises:
-        SettingsError: DAGSTER_HOME is not set, or its `dagster.yaml` knows nothing of Celery or of a queue.
+        SettingsError: DAGSTER_HOME is not set, its `dagster.yaml` cannot be used or knows nothing of Celery or of a queue, or
+            dagster-celery is not installed.
     """
     if not os.environ.get("DAGSTER_HOME"):
         raise SettingsError("DAGSTER_HOME is not set: a worker reads where its queues are from the dagster.yaml there.")
     # Two of one name would answer for each other, and runs at work would be taken for lost.
     called = name or f"{'-'.join(queues)}-{os.getpid()}"
-    with dg.DagsterInstance.get() as instance:
-        app = _app(instance, queues)
+    try:
+        with dg.DagsterInstance.get() as instance:
+            app = _app(instance, queues)
+    except dg.DagsterError as error:
+        raise SettingsError(f"The dagster.yaml in DAGSTER_HOME cannot be used: {error}") from error
     options = ["--queues", ",".join(queues), "--concurrency", str(runs), "--hostname", f"{called}@%h"]
     # Neither is of use with one broker of few workers, and each costs messages all the time.
     quiet = ["--without-gossip", "--without-mingle"]
@@ -48,13 +52,16 @@ def work(queues: Sequence[str], runs: int, name: str) -> int:
 
 
 def _app(instance: dg.DagsterInstance, queues: Sequence[str]) -> Celery:
-    coordinator, launcher = instance.run_coordinator, instance.run_launcher
+    coordinator = instance.run_coordinator
     if not isinstance(coordinator, TwoQueueRunCoordinator):
         raise SettingsError(_NOT_CELERY)
+    try:
+        from capillary_adobe.defs.celery_launcher import WatchedCeleryRunLauncher
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"{error}.") from error
     from dagster_celery.tasks import create_execute_job_task
 
-    from capillary_adobe.defs.celery_launcher import WatchedCeleryRunLauncher
-
+    launcher = instance.run_launcher
     if not isinstance(launcher, WatchedCeleryRunLauncher):
         raise SettingsError(_NOT_CELERY)
     known = (coordinator.live_queue, coordinator.history_queue)

@@ -11,7 +11,7 @@ import re
 import dagster as dg
 import pytest
 
-from capillary_adobe import cli
+from capillary_adobe import cli_plainly
 from capillary_adobe.adobe import QuotaUsedUp
 from capillary_adobe.adobe.causes import category_of, cause_of
 from capillary_adobe.adobe.errors import CURES, NO_ANSWER, REACTIONS, reaction_to
@@ -202,7 +202,7 @@ def test_every_kind_of_error_that_is_told_has_its_place() -> None:
         for row in rows(section(page("troubleshooting.md"), "## Kinds of error"))
         for name in re.findall(r"`(\w+)`", row[0])
     ]
-    told = {*cli._told_plainly(), *failures._PERMANENT, *failures._TRANSIENT, QuotaUsedUp}
+    told = {*cli_plainly._told_plainly(), *failures._PERMANENT, *failures._TRANSIENT, QuotaUsedUp}
 
     assert sorted(described) == sorted({kind.__name__ for kind in told})
 
