@@ -53,7 +53,7 @@ from capillary_adobe.defs.references import (
 )
 from capillary_adobe.defs.report_schedule import build_report_job, build_report_schedule
 from capillary_adobe.defs.resend_job import build_resend_job
-from capillary_adobe.defs.resources import default_resources
+from capillary_adobe.defs.resources import closed_to_runs, default_resources
 from capillary_adobe.defs.schema_sensor import build_schema_sensor
 from capillary_adobe.defs.schema_watch import GROUP as SCHEMA_GROUP
 from capillary_adobe.defs.schema_watch import build_schema_conformance
@@ -196,7 +196,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             build_alert_sensor(),
             build_watch_sensor(),
         ],
-        resources={**default_resources(), **(resources or {})},
+        resources=closed_to_runs({**default_resources(), **(resources or {})}),
         # A process a step costs 1.3 s, and a micro-batch has five steps of milliseconds each.
         executor=dg.in_process_executor,
     )

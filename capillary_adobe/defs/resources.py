@@ -6,8 +6,9 @@ the objects themselves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
@@ -36,6 +37,7 @@ from capillary_adobe.settings import (
 from capillary_adobe.state import State
 from capillary_adobe.state.failed_calls import FailedCalls
 
+_MAY_HOLD_SECRETS: Final = ("landing", "state")
 _SHORT_TIMEOUT_SECONDS = 10.0
 _SHORT_BUDGET_SECONDS = 2.0
 
@@ -169,3 +171,20 @@ def default_resources() -> dict[str, dg.ConfigurableResource]:  # pyright: ignor
         "state": StateResource(),
         "adobe": AdobeResource(),
     }
+
+
+def closed_to_runs(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """These resources, of which those with an address or keys that may be secret take nothing from a run's config.
+
+    What stands there is kept in Dagster's database and shown in the UI. Dagster refuses it before it keeps the run.
+    """
+    return {name: _closed(one) if name in _MAY_HOLD_SECRETS else one for name, one in resources.items()}
+
+
+def _closed(resource: Any) -> dg.ResourceDefinition:
+    def given(_: dg.InitResourceContext) -> Any:
+        return resource
+
+    # The UI shows it as the kind of the resource.
+    given.__name__ = type(resource).__name__
+    return dg.ResourceDefinition(given, config_schema={}, description=type(resource).__doc__)

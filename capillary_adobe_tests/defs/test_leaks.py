@@ -22,7 +22,7 @@ import yaml
 from click.testing import CliRunner
 
 from capillary_adobe.cli import main
-from capillary_adobe.defs.build import JOB
+from capillary_adobe.defs.build import JOB, build_defs
 from capillary_adobe.defs.customer_sensor import LOOKUP_JOB
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.emulators.capillary.app import RunningCapillary
@@ -170,6 +170,15 @@ def test_every_secret_setting_has_a_value_here() -> None:
         if "SecretStr" in str(given.annotation)
     }
     assert named <= set(SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("resource", "field"), [("state", "url"), ("landing", "url"), ("landing", "aws_secret_access_key")]
+)
+def test_no_secret_gets_into_a_runs_config_through_a_resource(resource: str, field: str) -> None:
+    given = {"resources": {resource: {"config": {field: "Hushed"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match=f'unexpected config entry "{field}"'):
+        dg.validate_run_config(build_defs().resolve_job_def(JOB), given)
 
 
 def test_what_is_looked_for_is_found_in_every_form_and_place(tmp_path: Path) -> None:
