@@ -179,6 +179,11 @@ def test_the_doors_that_are_open_are_those_that_are_meant() -> None:
     [to_the_ui] = rules["capillary-adobe-dagster-ui"]
     assert [one["port"] for one in to_the_ui["ports"]] == [VALUES["dagsterWebserver"]["service"]["port"]]
     assert VALUES["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+    [code_server] = VALUES["dagster-user-deployments"]["deployments"]
+    [to_the_code_server] = rules["capillary-adobe-code-server"]
+    assert [one["port"] for one in to_the_code_server["ports"]] == [code_server["port"]]
+    closed = {one["metadata"]["name"]: one["spec"]["podSelector"] for one in documents("network.yaml")}
+    assert closed["capillary-adobe-code-server"]["matchLabels"] == {"deployment": code_server["name"]}
     assert [one["kind"] for one in MANIFESTS if one["kind"] == "Ingress"] == []
 
 
