@@ -81,7 +81,10 @@ NAMES = {
         "schedules.useThreads",
         *_POD,
     ),
-    "computeLogManager.": ("type", "config.s3ComputeLogManager.bucket", "config.s3ComputeLogManager.prefix"),
+    "computeLogManager.": (
+        "type",
+        *(f"config.s3ComputeLogManager.{name}" for name in ("bucket", "prefix", "region", "showUrlOnly")),
+    ),
     "runLauncher.": (
         "type",
         *(
@@ -140,6 +143,7 @@ def instance_of(path: Path) -> Values:
         }
     }
     logs = given["computeLogManager"]
+    output = dict(logs["config"]["s3ComputeLogManager"])
     return {
         "scheduler": {"module": "dagster.core.scheduler", "class": "DagsterDaemonScheduler"},
         "schedule_storage": _storage("schedule_storage", "PostgresScheduleStorage", storage),
@@ -149,7 +153,7 @@ def instance_of(path: Path) -> Values:
         "compute_logs": {
             "module": "dagster_aws.s3.compute_log_manager",
             "class": logs["type"],
-            "config": logs["config"]["s3ComputeLogManager"],
+            "config": {"show_url_only": output.pop("showUrlOnly"), **output},
         },
         "telemetry": given["telemetry"],
         **given["additionalInstanceConfig"],

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 
 import pyarrow as pa
 import pytest
+from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster_aws.s3 import S3ComputeLogManager
 
 from capillary_adobe.capillary.insights.places.opening import open_place
 from capillary_adobe.doctor import storage
@@ -22,6 +24,7 @@ from capillary_adobe.landing import LandingError, open_landing_store
 from capillary_adobe.landing.receiver.outcome import NotLanded
 from capillary_adobe.settings import InsightsSettings, load
 from capillary_adobe.tables import RAW_EVENTS
+from capillary_adobe_tests.deploy.chart import instance_of
 from capillary_adobe_tests.docs.pages import ROOT
 from capillary_adobe_tests.landing.receiver.landed import Watched, committing, event, outcomes, take
 from capillary_adobe_tests.s3_faults import Fault, FaultyS3, Request, faulty_s3
@@ -53,7 +56,9 @@ class Guard:
         action, arn = asked(request), f"arn:aws:s3:::{request.path.strip('/')}"
         for statement in self.statements:
             for resource in listed(statement["Resource"]):
-                if action in listed(statement["Action"]) and fnmatchcase(arn, resource):
+                # Of several objects that are removed at once the keys stand in the body: any of the bucket's may be meant.
+                meant = resource.startswith(f"{arn}/") if several(request) else fnmatchcase(arn, resource)
+                if action in listed(statement["Action"]) and meant:
                     self.used.add((statement["Sid"], action))
                     return None
         self.refused.append(f"{action} {arn}")
@@ -68,10 +73,16 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
+def several(request: Request) -> bool:
+    return request.method == "POST" and "delete" in parse_qs(request.query, keep_blank_values=True)
+
+
 def asked(request: Request) -> str:
     """The action that a request needs, by Amazon's table of S3's actions."""
     query = parse_qs(request.query, keep_blank_values=True)
     of_object = "/" in request.path.strip("/")
+    if several(request):
+        return "s3:DeleteObject"
     if not of_object:
         assert request.method in ("GET", "HEAD"), request
         return "s3:ListBucket"
@@ -168,4 +179,19 @@ def test_exports_are_only_read(s3: FaultyS3, tmp_path: Path) -> None:
     [found] = place.files()
     place.fetch(found.name, tmp_path / "a.zip")
     assert (tmp_path / "a.zip").read_bytes() == b"PK"
+    assert (guard.refused, guard.unused) == ([], set())
+
+
+def test_the_output_of_runs_is_added_and_goes_with_them(s3: FaultyS3, tmp_path: Path) -> None:
+    configured = instance_of(ROOT / "deploy" / "kubernetes" / "values.yaml")["compute_logs"]["config"]
+    bucket = s3.server.bucket()
+    guard = Guard.of("output.json", YOUR_OUTPUT_BUCKET=bucket, YOUR_OUTPUT_PREFIX=configured["prefix"])
+    s3.fault = guard
+    kept = S3ComputeLogManager(**{**configured, "bucket": bucket}, local_dir=str(tmp_path))
+    with kept.open_log_stream(["run", "compute_logs", "step"], ComputeIOType.STDOUT) as output:
+        assert output is not None
+        output.write("what a run has printed")
+    # As purge_runs does.
+    kept.delete_logs(prefix=["run"])
+    assert s3.server.client().list_objects_v2(Bucket=bucket)["KeyCount"] == 0
     assert (guard.refused, guard.unused) == ([], set())

@@ -196,6 +196,12 @@ def test_the_settings_are_variables_and_none_is_a_secret() -> None:
     assert (set(settings["data"]) & secret, "STATE_URL" in settings["data"]) == (set(), False)
 
 
+def test_the_output_of_runs_is_kept_where_webservers_need_no_right() -> None:
+    [settings] = documents("settings.yaml")
+    output = VALUES["computeLogManager"]["config"]["s3ComputeLogManager"]
+    assert (output["region"], output["showUrlOnly"]) == (settings["data"]["AWS_REGION"], True)
+
+
 def test_the_secrets_reach_the_code_server_and_the_page_tells_how_they_are_made() -> None:
     [code_server] = VALUES["dagster-user-deployments"]["deployments"]
     assert not any("envSecrets" in VALUES[part] for part in ("dagsterWebserver", "dagsterDaemon"))
