@@ -21,6 +21,7 @@ _LEFT, _TOP, _BOTTOM = 48.0, 10.0, 26.0
 _GAP: Final = 0.25
 _STEPS: Final = 4
 _ROOM_OF_A_NAME: Final = 56
+_SHORT_OF_THOUSAND: Final = 999
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _laid_out(
             height = listed[place] / scale * room
             if height <= 0:
                 continue
-            tip = f"{day}: {name} {listed[place]:,g}"
+            tip = f"{day}: {name} {_whole_or_short(listed[place])}"
             if beside:
                 thin = wide / len(values)
                 bars.append(Bar(number, left + thin * number, foot - height, thin, height, tip))
@@ -95,6 +96,15 @@ def _round_up(top: float) -> float:
     """The next of 1, 2, 4, 8 and their tens, so that a quarter of it reads well."""
     size = 10.0 ** math.floor(math.log10(top)) if top > 0 else 1.0
     return next((size * step for step in (1, 2, 4, 8) if size * step >= top), size * 10)
+
+
+def seconds(value: float) -> str:
+    """Seconds for people: after an outage they are thousands, of which `3g` alone would make `1.2e+04`."""
+    return f"{value:.3g}" if value < _SHORT_OF_THOUSAND else f"{value:,.0f}"
+
+
+def _whole_or_short(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else seconds(value)
 
 
 def _short(value: float) -> str:

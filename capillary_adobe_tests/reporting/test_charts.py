@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capillary_adobe.reporting.charts import HEIGHT, WIDTH, side_by_side, stacked
+from capillary_adobe.reporting.charts import HEIGHT, WIDTH, seconds, side_by_side, stacked
 
 DAYS = [f"2026-11-{day:02d}" for day in range(1, 15)]
 
@@ -28,6 +28,12 @@ def test_figures_of_a_day_stand_side_by_side() -> None:
     assert chart.bars[0].x + chart.bars[0].width == pytest.approx(chart.bars[1].x)
     # Every second name, the last day among them: more would run into one another.
     assert [name for _, name in chart.names] == [day[5:] for day in DAYS[1::2]]
+
+
+def test_large_figures_are_written_out() -> None:
+    assert stacked("events", DAYS[:1], {"accepted": [1_234_567]}).bars[0].tip == "2026-11-01: accepted 1,234,567"
+    assert side_by_side("seconds", DAYS[:1], {"p99": [43_210.9]}).bars[0].tip == "2026-11-01: p99 43,211"
+    assert [seconds(one) for one in (0.01234, 12.345, 999.7, 43_210.9)] == ["0.0123", "12.3", "1,000", "43,211"]
 
 
 @pytest.mark.parametrize(
