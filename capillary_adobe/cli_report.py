@@ -5,9 +5,14 @@ Belongs here: its options and what is printed. Does not belong here: the report 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from capillary_adobe.reporting.figures import SentLog
 
 
 @click.command()
@@ -29,7 +34,7 @@ def report(out: Path | None) -> None:
 
     storage, wanted = load(StorageSettings), load(ReportSettings)
     store, lake = open_landing_store(storage.landing_url), Lake(storage.lake_url)
-    drawn = draw_report(store, lake, State(storage.state_url), wanted.days)
+    drawn = draw_report(store, lake, State(storage.state_url), wanted.days, _sent)
     for one in answers(drawn):
         click.echo(one.words)
     if out is None:
@@ -37,3 +42,19 @@ def report(out: Path | None) -> None:
         return
     write_file(out.absolute(), page(drawn))
     click.echo(f"Written to {out}")
+
+
+def _sent(day: str) -> SentLog | None:
+    if os.environ.get("DAGSTER_HOME"):
+        from capillary_adobe.defs.sent_log import sent_log_at_home
+
+        return sent_log_at_home(day)
+    from capillary_adobe.reporting.figures import SentLog
+
+    return SentLog(
+        day,
+        problem=(
+            "What Capillary says it sent is known to Dagster, and DAGSTER_HOME is not set: ask "
+            f"`capillary-adobe reconcile --day {day}`"
+        ),
+    )

@@ -68,7 +68,7 @@ def build_capillary_delivery_log(partitions: dg.PartitionsDefinition) -> dg.Asse
     return capillary_delivery_log
 
 
-def _shown(account: Reconciliation) -> dict[str, dg.MetadataValue | int]:
+def _shown(account: Reconciliation) -> dict[str, dg.MetadataValue | int | str]:
     others = account.not_in_log_by_lane()
     return {
         "sent": account.sent,
@@ -92,6 +92,7 @@ def _shown(account: Reconciliation) -> dict[str, dg.MetadataValue | int]:
         ),
         "lost": _lost(account),
         "not_in_log_by_lane": counts("lane", others),
+        **({"doubts": "; ".join(account.doubts)} if account.doubts else {}),
     }
 
 

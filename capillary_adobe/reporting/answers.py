@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from capillary_adobe.backfill_progress import expected_end, moment
 from capillary_adobe.closing import judge
+from capillary_adobe.reporting.charts import seconds
 from capillary_adobe.reporting.figures import DeliveryReport
 from capillary_adobe.reporting.standing import Level
 from capillary_adobe.state import Outcome
@@ -40,12 +41,14 @@ def _flowing(report: DeliveryReport) -> Answer:
     why = [*waits.outages, *([waits.paused] if waits.paused else [])]
     errors = sum(one.severity == "error" for one in report.alerts)
     if report.alerts:
-        why.append(f"{len(report.alerts)} alerts stand, {errors} of them errors; they are listed below")
+        why.append(
+            f"{len(report.alerts)} alerts stand, {errors} of them errors; `capillary-adobe alerts list` names them"
+        )
     today = report.today.account
     so_far = f"{today.landed_lines:,} lines landed today so far, {today.delivery[Outcome.ACCEPTED]:,} events accepted"
     speed = report.latency
     if speed:
-        so_far += f"; from landing to AEP p50 {speed['p50']:.3g} s, p95 {speed['p95']:.3g} s"
+        so_far += f"; from landing to AEP p50 {seconds(speed['p50'] or 0)} s, p95 {seconds(speed['p95'] or 0)} s"
     if waits.outages or errors:
         return _answer(question, "bad", "No.", [*why, so_far])
     if why:
@@ -110,8 +113,17 @@ def _yesterday(report: DeliveryReport) -> Answer:
     elif sent.lost:
         level = "bad"
         sentences.append(f"Of {sent.sent:,} events that Capillary says it sent, {sent.lost:,} have not landed")
+    elif sent.on_their_way:
+        level = "warn" if level == "ok" else level
+        sentences.append(
+            f"Of {sent.sent:,} events that Capillary says it sent, {sent.on_their_way:,} were still on their way when that was "
+            "compared; materialize capillary_delivery_log of the day to compare again"
+        )
     else:
-        sentences.append(f"All of the {sent.sent:,} events that Capillary says it sent have landed or are on their way")
+        sentences.append(f"All of the {sent.sent:,} events that Capillary says it sent have landed")
+    if sent is not None and sent.doubts:
+        level = "warn" if level == "ok" else level
+        sentences.append(f"Capillary's log of the day may not be whole: {sent.doubts}")
     return _answer(question, level, "Yes." if level == "ok" else "Not yet." if level == "warn" else "No.", sentences)
 
 

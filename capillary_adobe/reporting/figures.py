@@ -10,7 +10,7 @@ objects of the day. What is older than the days costs nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -20,8 +20,9 @@ from capillary_adobe.lake import Lake, Slice
 from capillary_adobe.landing import LandingStore
 from capillary_adobe.reasons import AEP_REASONS, RAW_REASONS, XDM_REASONS
 from capillary_adobe.reporting.standing import Backlog, Standing, backlog, way_back
-from capillary_adobe.state import Outcome, State
+from capillary_adobe.state import Customers, Outcome, State
 from capillary_adobe.state.alerts import Alert, Alerts
+from capillary_adobe.state.customers import CustomerCounts
 from capillary_adobe.state.failed_calls import CallFailure, failed_calls_since
 from capillary_adobe.tables import QUARANTINE
 
@@ -30,7 +31,7 @@ ERRORS: Final = (*(one.value for one in CallFailure), VALIDATION)
 """Classes of errors: the first ones count calls on the UTC day, the last one records of the landing day."""
 
 _TOP_CAUSES: Final = 12
-_MOST_ALERTS: Final = 10
+_MOST_ALERTS: Final = 1000
 _PAGE: Final = "docs/troubleshooting.md"
 _MEANINGS: Final = RAW_REASONS | XDM_REASONS | AEP_REASONS
 _SECTIONS: Final = {"raw": "#quarantined-lines", "aep": "#entities-that-aep-refused"}
@@ -80,11 +81,16 @@ class DayFigures:
 
 @dataclass(frozen=True)
 class SentLog:
-    """What Capillary's delivery log told of a day when it was compared last; `problem` where it could not be."""
+    """What Capillary's delivery log told of a day when it was compared last; `problem` where it could not be.
+
+    `doubts` tell why the log may not be whole.
+    """
 
     day: str
     sent: int = 0
     lost: int = 0
+    on_their_way: int = 0
+    doubts: str = ""
     problem: str = ""
 
 
@@ -99,6 +105,8 @@ class DeliveryReport:
     backlog: Backlog
     way_back: Sequence[Standing]
     alerts: Sequence[Alert]
+    """Those that stand, the latest first."""
+    customers: CustomerCounts
     sent: SentLog | None
 
     @property
@@ -160,15 +168,15 @@ class DeliveryReport:
 
 
 def draw_report(
-    store: LandingStore, lake: Lake, state: State, days: int, sent: SentLog | None = None, now_ms: int | None = None
+    store: LandingStore, lake: Lake, state: State, days: int, sent: Callable[[str], SentLog | None]
 ) -> DeliveryReport:
-    """Draw the report over so many landing days up to today, at least two.
+    """Draw the report over so many landing days up to today, at least two; `sent` tells what Capillary sent on a day.
 
     Raises:
         LandingError, LakeError, StateError: a store cannot be read.
         SettingsError: a variable is malformed.
     """
-    now = datetime.now(UTC) if now_ms is None else datetime.fromtimestamp(now_ms / 1000, UTC)
+    now = datetime.now(UTC)
     now_ms = int(now.timestamp() * 1000)
     wanted = [(now.date() - timedelta(days=ago)).isoformat() for ago in range(max(days, 2) - 1, -1, -1)]
     accounts = Accounts(store, lake, state)
@@ -177,15 +185,17 @@ def draw_report(
         failed[one.day, one.failure.value] += one.times
     figures = [_of_day(accounts.balance(day, count_unread=False), failed) for day in wanted]
     causes, left_out = _causes(lake, wanted)
+    customers = Customers(state).counts()
     return DeliveryReport(
         made_ms=now_ms,
         days=figures,
         causes=causes,
         causes_left_out=left_out,
         backlog=backlog(state, wanted[0], now_ms),
-        way_back=way_back(state, now_ms),
+        way_back=way_back(state, customers, now_ms),
         alerts=Alerts(state).latest(_MOST_ALERTS, standing=True),
-        sent=sent,
+        customers=customers,
+        sent=sent(wanted[-2]),
     )
 
 

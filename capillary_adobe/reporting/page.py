@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from capillary_adobe.backfill_progress import expected_end, moment
 from capillary_adobe.reporting.answers import answers
-from capillary_adobe.reporting.charts import HEIGHT, NARROW, WIDTH, Chart, side_by_side, stacked
+from capillary_adobe.reporting.charts import HEIGHT, NARROW, WIDTH, Chart, seconds, side_by_side, stacked
 from capillary_adobe.reporting.figures import ERRORS, DeliveryReport
 from capillary_adobe.state import Outcome
 
@@ -32,6 +32,7 @@ _COLOURS: Final[Mapping[str, Sequence[str]]] = {
     "errors": ("#f85149", "#d29922", "#8250df", "#8b949e", "#f0883e"),
 }
 _PICTURE_HEAD: Final = 26
+_ALERTS_SHOWN: Final = 10
 
 
 def page(report: DeliveryReport) -> str:
@@ -51,6 +52,8 @@ def page(report: DeliveryReport) -> str:
             made=moment(report.made_ms),
             moment=moment,
             expected_end=expected_end,
+            in_seconds=seconds,
+            alerts=report.alerts[:_ALERTS_SHOWN],
             stages=_STAGES,
             colours=_style(),
         )

@@ -18,7 +18,6 @@ from capillary_adobe.settings import Lane
 from capillary_adobe.settings.customers import LookupSettings
 from capillary_adobe.settings.reading import load
 from capillary_adobe.state import (
-    Customers,
     Erasures,
     MicroBatches,
     Paces,
@@ -27,6 +26,7 @@ from capillary_adobe.state import (
     SentBatches,
     State,
 )
+from capillary_adobe.state.customers import CustomerCounts
 from capillary_adobe.state.delivery_pause import DeliveryPause
 from capillary_adobe.state.lookups import LookupQueue
 
@@ -94,7 +94,7 @@ def backlog(state: State, first_day: str, now_ms: int) -> Backlog:
     )
 
 
-def way_back(state: State, now_ms: int) -> list[Standing]:
+def way_back(state: State, customers: CustomerCounts, now_ms: int) -> list[Standing]:
     """How each part of the way back stands.
 
     Raises:
@@ -105,7 +105,7 @@ def way_back(state: State, now_ms: int) -> list[Standing]:
     return [
         _verdicts(state, now_ms),
         _lookups(state, now_ms, missing=missing),
-        _customers(state),
+        _customers(customers),
         _references(state, missing=missing),
         _erasures(state, now_ms),
     ]
@@ -114,7 +114,7 @@ def way_back(state: State, now_ms: int) -> list[Standing]:
 def _verdicts(state: State, now_ms: int) -> Standing:
     read = ReadBatches(state).read_since(now_ms - _WEEK_MS)
     if not read.batches:
-        return Standing("AEP's verdict", "ok", "AEP refused nothing in the last seven days after it had taken it")
+        return Standing("AEP's verdict", "ok", "no failed batch was found at AEP in the last seven days")
     strange = f", {read.unmatched} of them none of ours" if read.unmatched else ""
     return Standing(
         "AEP's verdict",
@@ -140,8 +140,7 @@ def _lookups(state: State, now_ms: int, *, missing: bool) -> Standing:
     )
 
 
-def _customers(state: State) -> Standing:
-    known = Customers(state).counts()
+def _customers(known: CustomerCounts) -> Standing:
     due = f", {known.due} with a new profile to be sent" if known.due else ", every profile sent"
     return Standing("Customers", "ok", f"{known.customers} known{due if known.customers else ''}")
 

@@ -84,10 +84,12 @@ def test_what_is_still_tried_is_a_warning(place: Installation, posting: Posting)
     posting.webhook.dropped = {"waiting"}
     posting.webhook.answers = {"waiting": 503}
     posting.send([told("kept"), told("waiting")])
-    found = checked(reconciled(place))
+    result = reconciled(place)
+    found = checked(result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert found.metadata["on_their_way"].value == 1
     assert "retrying 503" in str(found.metadata["by_http_status"].value)
+    assert "doubts" not in shown(result)
 
 
 def test_without_capillarys_api_the_check_warns_and_the_schedule_skips(place: Installation) -> None:

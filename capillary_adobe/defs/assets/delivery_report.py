@@ -4,7 +4,7 @@ Belongs here: the asset, its numbers, tables and words in the UI. Does not belon
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from capillary_adobe.defs.assets.customer_lookups import NAME as LOOKUPS
 from capillary_adobe.defs.delivery_log import NAME as DELIVERY_LOG
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
+from capillary_adobe.defs.sent_log import sent_log
 from capillary_adobe.defs.shown import sample
 from capillary_adobe.object_store import is_s3
 from capillary_adobe.reporting.answers import Answer, answers
-from capillary_adobe.reporting.figures import DeliveryReport, SentLog, draw_report
+from capillary_adobe.reporting.figures import DeliveryReport, draw_report
 from capillary_adobe.reporting.page import page, picture_address
 from capillary_adobe.reporting.place import write_beside
 from capillary_adobe.settings import ReportSettings, load
@@ -52,7 +53,8 @@ def build_delivery_report() -> dg.AssetsDefinition:
         with told_plainly():
             started = time.perf_counter()
             settings, tables = load(ReportSettings), lake.open()
-            drawn = draw_report(landing.open(), tables, state.open(), settings.days, _sent_yesterday(context.instance))
+            sent = partial(sent_log, context.instance)
+            drawn = draw_report(landing.open(), tables, state.open(), settings.days, sent)
             place = write_beside(tables.url, page(drawn))
             told = answers(drawn)
             for one in told:
@@ -71,20 +73,6 @@ def build_delivery_report() -> dg.AssetsDefinition:
             )
 
     return delivery_report
-
-
-def _sent_yesterday(instance: dg.DagsterInstance) -> SentLog | None:
-    """What `capillary_delivery_log` told of yesterday when it was drawn last."""
-    day = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
-    wanted = dg.AssetRecordsFilter(dg.AssetKey(DELIVERY_LOG), asset_partitions=[day])
-    records = instance.fetch_materializations(wanted, limit=1).records
-    made = records[0].asset_materialization if records else None
-    if made is None:
-        return None
-    told = {name: value.value for name, value in made.metadata.items()}
-    if "problem" in told:
-        return SentLog(day, problem=str(told["problem"]))
-    return SentLog(day, int(told["sent"]), int(told["lost_events"]))  # pyright: ignore[reportArgumentType]
 
 
 def _page(place: str, link: str | None) -> dict[str, Any]:
@@ -148,4 +136,6 @@ def _numbers(drawn: DeliveryReport) -> dict[str, Any]:
         "batches_at_aep": waits.batches_at_aep,
         "history_days_left": waits.history.days_left if waits.history is not None else 0,
         "alerts_standing": len(drawn.alerts),
+        "customers_known": drawn.customers.customers,
+        "profiles_due": drawn.customers.due,
     }
