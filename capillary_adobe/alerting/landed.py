@@ -22,7 +22,8 @@ from capillary_adobe.alerting.words import moment
 from capillary_adobe.landing.store import LandingStore, is_day
 from capillary_adobe.settings import AlertSettings
 from capillary_adobe.state import LandedObjects, MicroBatches, State
-from capillary_adobe.state.alerts import Alerts, Problem, Well
+from capillary_adobe.state.alerts import Alert, Alerts, Problem, Well
+from capillary_adobe.tables import TABLES
 
 STORE: Final = "landing store"
 SILENCE: Final = "silence"
@@ -30,6 +31,7 @@ STALE: Final = "waiting events"
 _DAY_MS: Final = 86_400_000
 _WEEKS: Final = 4
 _DAYS: Final = 6
+_ON_THEIR_WAY: Final = {"customers", *(table.name for table in TABLES)}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def stale(
 ) -> tuple[Sight, Problem | Well | None]:
     """Whether landed events wait and no delivery has ended for ALERT_STALE_MINUTES; `delivered_ms` is when the last one did.
 
-    None while an alert about a failed step stands, which says why.
+    None while an alert about a step on their way stands that has failed since they wait: it says why.
     """
     ledger = LandedObjects(state)
     waits = (bool(sight.key) and not ledger.is_read(sight.key)) or bool(MicroBatches(state).unfinished("live"))
@@ -110,7 +112,7 @@ def stale(
     sight = replace(sight, delivered_ms=delivered_ms, waiting_since_ms=since_ms)
     if since_ms is None or now_ms - since_ms <= settings.stale_minutes * MINUTE_MS:
         return sight, well(STALE, now_ms)
-    if any(one.scope.startswith(("step:", "run:")) for one in Alerts(state).latest(100, standing=True)):
+    if any(_says_why(one, since_ms) for one in Alerts(state).latest(100, standing=True)):
         return sight, None
     last = (
         f"the last delivery ended at {moment(delivered_ms)}" if delivered_ms is not None else "no delivery ever ended"
@@ -125,6 +127,12 @@ def stale(
         now_ms,
         asset="ingestion_status",
     )
+
+
+def _says_why(alert: Alert, since_ms: int) -> bool:
+    """Whether events wait for what an alert tells; one of another asset, or of another time, would only hide them."""
+    of_their_way = alert.scope.startswith("step:") and alert.asset in _ON_THEIR_WAY
+    return (of_their_way or alert.scope.startswith("run::")) and alert.last_ms >= since_ms
 
 
 def _usual(state: State, since_ms: int, now_ms: int) -> str:

@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -162,10 +162,29 @@ def test_a_micro_batch_that_never_ends_is_told_unless_a_failed_step_already_is(p
     MicroBatches(place.state).ask(MicroBatch("b", "2026-11-26", "live", "", "events/x", 1, 1))
     place.look()
     place.now_ms += 31 * MINUTE_MS
-    failed = Problem("step:x:d:E", "step:x:d", "s", "error", "t", "c", "c", place.now_ms)
+    failed = Problem("step:xdm_events:d:E", "step:xdm_events:d", "s", "error", "t", "c", "c", place.now_ms)
+    failed = replace(failed, asset="xdm_events")
     Alerts(place.state).note([failed], 0, "runs")
     assert place.look() == "all is as it should be"
-    Alerts(place.state).note([Well("step:x:d", place.now_ms + 1)], 0, "runs")
+    Alerts(place.state).note([Well("step:xdm_events:d", place.now_ms + 1)], 0, "runs")
+    assert place.look() == "Landed events are not delivered"
+
+
+def test_a_failed_step_that_events_do_not_wait_for_hides_nothing(place: Place) -> None:
+    long_ago = place.now_ms - DAY_MS
+    Alerts(place.state).note(
+        [
+            Problem("step:stores::E", "step:stores:", "s", "error", "t", "c", "c", place.now_ms, asset="stores"),
+            Problem(
+                "step:raw_events:d:E", "step:raw_events:d", "s", "error", "t", "c", "c", long_ago, asset="raw_events"
+            ),
+        ],
+        0,
+        "runs",
+    )
+    place.land(place.now_ms, read=False)
+    place.look()
+    place.now_ms += 31 * MINUTE_MS
     assert place.look() == "Landed events are not delivered"
 
 
