@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from capillary_adobe.alerting.conditions import expiry
+from capillary_adobe.alerting.conditions import CERTIFICATE, expiry
 from capillary_adobe.settings import AlertSettings, WebhookSettings, load
 from capillary_adobe.state.alerts import Problem, Well
 
@@ -25,23 +25,36 @@ _SECONDS: Final = 5.0
 
 def certificate(settings: AlertSettings, now_ms: int) -> Problem | Well | None:
     """Whether the certificate at CAPILLARY_WEBHOOK_URL is about to expire; None where there is none to be seen from here."""
-    url = load(WebhookSettings).url
-    parts = urlsplit(url or "")
-    if parts.scheme != "https" or parts.hostname is None:
+    place = _place()
+    ends = _ends(*place) if place is not None else None
+    if place is None or ends is None:
         return None
-    ends = _ends(parts.hostname, parts.port or 443)
-    if ends is None:
-        return None
+    host, _ = place
     days = (ends - datetime.fromtimestamp(now_ms / 1000, UTC)).days
     return expiry(
-        f"certificate {parts.hostname}",
-        f"The certificate of the webhook's address {parts.hostname}",
+        _name_of(host),
+        f"The certificate of the webhook's address {host}",
         "Have it renewed where TLS ends, the proxy before the receiver. Capillary delivers nothing to an address whose "
         "certificate has expired, and gives an event up after seven days.",
         days,
         settings,
         now_ms,
     )
+
+
+def certificate_name() -> str | None:
+    """The name of the condition, if there is a certificate to look at."""
+    place = _place()
+    return _name_of(place[0]) if place is not None else None
+
+
+def _name_of(host: str) -> str:
+    return f"{CERTIFICATE} {host}"
+
+
+def _place() -> tuple[str, int] | None:
+    parts = urlsplit(load(WebhookSettings).url or "")
+    return (parts.hostname, parts.port or 443) if parts.scheme == "https" and parts.hostname is not None else None
 
 
 def _ends(host: str, port: int) -> datetime | None:

@@ -20,6 +20,9 @@ from capillary_adobe.state.lookups import LIVE, LookupQueue
 
 BATCHES: Final = "batches of the day"
 CALLS: Final = "calls at Capillary"
+CERTIFICATE: Final = "certificate"
+CREDENTIAL: Final = "credential"
+TICKS: Final = "ticks of"
 MINUTE_MS: Final = 60_000
 # Live look-ups that wait longer than this make events late, or incomplete.
 _LOOK_UP_WAIT_MS: Final = 5 * MINUTE_MS
@@ -95,9 +98,9 @@ def lag(alerts: Alerts, look: str, sensor: str, settings: AlertSettings, now_ms:
 
 
 def ticks(found: Iterable[FailingTicks], settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
-    """Whether sensors and schedules come through: a sensor may fail for ALERT_LAG_MINUTES, a schedule has one tick a day."""
+    """Whether sensors and schedules come through: a sensor may fail for ALERT_LAG_MINUTES, a schedule asks but rarely."""
     for one in found:
-        name = f"ticks of {one.name}"
+        name = f"{TICKS} {one.name}"
         patience_ms = settings.lag_minutes * MINUTE_MS if one.often else 0
         if not one.times or now_ms - one.since_ms < patience_ms:
             if not one.times:
@@ -117,6 +120,17 @@ def ticks(found: Iterable[FailingTicks], settings: AlertSettings, now_ms: int) -
         )
 
 
+def gone(alerts: Alerts, looked_at: Iterable[str], now_ms: int) -> Iterator[Well]:
+    """The end of alerts about what is looked at no longer: a credential or address that is no setting any more, a sensor that
+    was stopped. Nothing else would ever end them.
+    """
+    scopes = {scope_of(name) for name in looked_at}
+    kinds = tuple(scope_of(f"{kind} ") for kind in (CERTIFICATE, CREDENTIAL, TICKS))
+    for one in alerts.unsettled():
+        if one.scope.startswith(kinds) and one.scope not in scopes:
+            yield Well(one.scope, now_ms)
+
+
 def quotas(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
     """Whether quotas are nearly used up: batches of the day at AEP, calls of a minute at Capillary."""
     yield from _batches(state, settings, now_ms)
@@ -126,6 +140,7 @@ def quotas(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Probl
 def _batches(state: State, settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well]:
     quota = batches_of_day(state, now_ms)
     if quota is None:
+        yield well(BATCHES, now_ms)
         return
     used, limit = quota
     name = BATCHES
@@ -175,7 +190,7 @@ def credentials(settings: AlertSettings, now_ms: int) -> Iterator[Problem | Well
             f"Make a new secret where {name} comes from, put it where the old one stands, then write its day of expiry into "
             "ALERT_CREDENTIALS. `capillary-adobe doctor` tells whether it works."
         )
-        yield expiry(f"credential {name}", title, cure, (day - today).days, settings, now_ms)
+        yield expiry(f"{CREDENTIAL} {name}", title, cure, (day - today).days, settings, now_ms)
 
 
 def expiry(name: str, title: str, cure: str, days: int, settings: AlertSettings, now_ms: int) -> Problem | Well:

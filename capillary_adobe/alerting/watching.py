@@ -6,17 +6,20 @@ Belongs here: the order, and what becomes of a look that fails. Does not belong 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from capillary_adobe.alerting.certificate import EVERY_MS, certificate
+from capillary_adobe.alerting.certificate import EVERY_MS, certificate, certificate_name
 from capillary_adobe.alerting.conditions import (
     BATCHES,
     CALLS,
+    CREDENTIAL,
     MINUTE_MS,
+    TICKS,
     FailingTicks,
     credentials,
+    gone,
     problem,
     quotas,
     ticks,
@@ -55,7 +58,7 @@ class Watching:
         owners: Callable[[str], frozenset[str]],
         delivered_ms: int | None,
         clock: Callable[[], float] = time.time,
-        failing: Iterable[FailingTicks] = (),
+        failing: Sequence[FailingTicks] = (),
     ) -> None:
         self._state = state
         self._settings = settings
@@ -84,12 +87,18 @@ class Watching:
             sight = replace(sight, certificate_ms=now_ms)
             shown = certificate(self._settings, now_ms)
             seen += [shown] if shown is not None else []
+        seen += gone(self._alerts, self._looked_at(), now_ms)
         seen = [
             replace(one, owners=self._owners(one.asset)) if isinstance(one, Problem) and one.asset else one
             for one in seen
         ]
         self._alerts.note(seen, self._settings.repeat_minutes * MINUTE_MS, LOOK, sight.text())
         return "; ".join(one.title for one in seen if isinstance(one, Problem)) or "all is as it should be"
+
+    def _looked_at(self) -> list[str]:
+        """Names of the conditions of which there are many."""
+        names = [certificate_name(), *(f"{CREDENTIAL} {name}" for name in self._settings.expiries)]
+        return [*filter(None, names), *(f"{TICKS} {one.name}" for one in self._failing)]
 
     def _landed(self, sight: Sight, now_ms: int) -> tuple[Sight, list[Problem | Well]]:
         """What the landing store tells; one that cannot be listed is a condition of its own."""

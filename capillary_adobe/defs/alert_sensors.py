@@ -82,14 +82,15 @@ def build_watch_sensor() -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         with told_plainly():
             database, settings = state.open(), load(AlertSettings)
-            location = context.repository_def
+            location, origin = context.repository_def, context.code_location_origin
+            ours = origin.location_name if origin is not None else None
             look = Watching(
                 database,
                 settings,
                 landing.open,
                 _owners(context),
                 _delivered_ms(context.instance),
-                failing=failing_ticks(context.instance, location) if location is not None else (),
+                failing=failing_ticks(context.instance, location, ours) if location is not None else (),
             ).look()
             _look_after(database, settings, WATCH, RUNS, "alert_sensor")
             return dg.SkipReason(f"{look}; {Sender(database, settings).send()} messages sent")

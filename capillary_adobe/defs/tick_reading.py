@@ -21,14 +21,21 @@ _WELL: Final = (TickStatus.SUCCESS, TickStatus.SKIPPED)
 _MOST: Final = 500
 
 
-def failing_ticks(instance: dg.DagsterInstance, location: dg.RepositoryDefinition) -> list[FailingTicks]:
-    """Of each sensor and schedule that is on, whether its last tick failed."""
+def failing_ticks(
+    instance: dg.DagsterInstance, location: dg.RepositoryDefinition, ours: str | None = None
+) -> list[FailingTicks]:
+    """Of each sensor and schedule that is on, whether its last tick failed.
+
+    `ours` is the name of the code location; those of others, and of one that was renamed, are left out.
+    """
     if instance.schedule_storage is None:
         # An instance in memory keeps no ticks.
         return []
     often = {one.name: True for one in location.sensor_defs} | {one.name: False for one in location.schedule_defs}
     found: dict[str, FailingTicks] = {}
     for state in instance.all_instigator_state():
+        if ours not in (None, state.selector.location_name):
+            continue
         if state.is_running and state.instigator_name in often:
             found[state.instigator_name] = _of(instance, state, often=often[state.instigator_name])
     return list(found.values())

@@ -250,6 +250,29 @@ def test_the_webhooks_certificate(place: Place, monkeypatch: pytest.MonkeyPatch,
     place.now_ms += 2 * HOUR_MS
     assert place.look() == "all is as it should be"
     assert len(place.standing()) == 1
+    # Capillary is given another address.
+    monkeypatch.setenv("CAPILLARY_WEBHOOK_URL", "http://127.0.0.1/events")
+    place.now_ms += MINUTE_MS
+    place.look()
+    assert place.standing() == {}
+
+
+def test_what_is_looked_at_no_longer_ends(place: Place) -> None:
+    place.settings["credentials"] = "OLD=2026-11-27"
+    place.failing = [FailingTicks("history_sensor", True, 3, place.now_ms - HOUR_MS, "Gone. Mend it.")]
+    place.look()
+    assert set(place.standing()) == {"credential OLD", "ticks of history_sensor"}
+    # It waits for its patience only: that is no end.
+    place.failing = [FailingTicks("history_sensor", True, 1, place.now_ms, "Gone. Mend it.")]
+    place.settings["credentials"] = "NEW=2028-01-01"
+    place.now_ms += MINUTE_MS
+    place.look()
+    assert set(place.standing()) == {"ticks of history_sensor"}
+    # Stopped by hand.
+    place.failing = []
+    place.now_ms += MINUTE_MS
+    place.look()
+    assert place.standing() == {}
 
 
 def test_a_sensor_of_alerts_that_falls_behind_is_told_by_the_other(place: Place) -> None:

@@ -33,6 +33,9 @@ from capillary_adobe.landing import LandingError
 
 NOW = float(int(time.time()))
 ORIGIN = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("127.0.0.1", 4266, location_name="ours"), "__repository__")
+ANOTHER = RemoteRepositoryOrigin(
+    GrpcServerCodeLocationOrigin("127.0.0.1", 4267, location_name="another"), "__repository__"
+)
 
 
 @pytest.fixture
@@ -53,10 +56,18 @@ def error_of(raised: Exception) -> SerializableErrorInfo:
 class Instigator:
     """A sensor or schedule whose ticks the daemon has kept."""
 
-    def __init__(self, instance: dg.DagsterInstance, name: str, kind: InstigatorType, *, on: bool = True) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        name: str,
+        kind: InstigatorType,
+        *,
+        on: bool = True,
+        origin: RemoteRepositoryOrigin = ORIGIN,
+    ) -> None:
         status = InstigatorStatus.DECLARED_IN_CODE if on else InstigatorStatus.STOPPED
         data = ScheduleInstigatorData("30 4 * * *") if kind is InstigatorType.SCHEDULE else None
-        self._state = InstigatorState(RemoteInstigatorOrigin(ORIGIN, name), kind, status, data)
+        self._state = InstigatorState(RemoteInstigatorOrigin(origin, name), kind, status, data)
         self._instance = instance
         instance.add_instigator_state(self._state)
 
@@ -94,7 +105,12 @@ def test_what_fails_is_told_since_its_last_good_tick_and_in_our_own_words_alone(
     )
     Instigator(instance, "of_somebody_else", InstigatorType.SENSOR).tick(TickStatus.FAILURE, 10, ValueError("x"))
 
-    found = {one.name: one for one in failing_ticks(instance, build_defs().get_repository_def())}
+    # A second installation of the same name in one Dagster.
+    Instigator(instance, "verdict_sensor", InstigatorType.SENSOR, origin=ANOTHER).tick(
+        TickStatus.FAILURE, 10, LandingError("Gone.")
+    )
+
+    found = {one.name: one for one in failing_ticks(instance, build_defs().get_repository_def(), "ours")}
 
     assert found == {
         "landing_sensor": FailingTicks(
