@@ -31,8 +31,6 @@ from urllib3.exceptions import HTTPError
 from capillary_adobe.lake_files import LakeFile, RangedFile, lake_file
 from capillary_adobe.lake_storage import LakeError, LakeUnavailable, first_line
 from capillary_adobe.object_store import (
-    ObjectStoreError,
-    S3Address,
     cure,
     keeps_what_is_there,
     may_pass,
@@ -41,6 +39,7 @@ from capillary_adobe.object_store import (
     status_of,
     storage_options,
 )
+from capillary_adobe.s3_address import ObjectStoreError, S3Address
 
 # An outage of some seconds is sat out; one of a minute is told, instead of ten hours of silence: the defaults of delta-rs
 # allow three minutes a request, and a step makes hundreds.

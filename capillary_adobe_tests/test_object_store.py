@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from capillary_adobe.object_store import ObjectStoreError, S3Address, keeps_what_is_there, s3_client
+from capillary_adobe.object_store import keeps_what_is_there, s3_client
+from capillary_adobe.s3_address import ObjectStoreError, S3Address
 from capillary_adobe_tests.s3_servers import S3Server, juicefs_gateway, moto_server
 
 
@@ -74,3 +75,15 @@ def test_a_key_in_an_address_is_not_told_back() -> None:
     with pytest.raises(ObjectStoreError, match=r"LAKE_URL=s3://…@bucket/a is no") as told:
         S3Address.parse("s3://AKIA1:words/words@bucket/a", "LAKE_URL")
     assert "words" not in str(told.value)
+
+
+def test_a_bucket_is_addressed_as_the_store_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    S3Server("http://127.0.0.1:9").use(monkeypatch)
+    named = s3_client()
+    assert (named.meta.endpoint_url, named.meta.region_name) == ("http://127.0.0.1:9", "us-east-1")
+    assert named.meta.config.s3["addressing_style"] == "path"
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+    assert s3_client().meta.config.s3["addressing_style"] == "virtual"
+    monkeypatch.delenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert s3_client().meta.config.s3["addressing_style"] == "virtual"

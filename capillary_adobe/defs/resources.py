@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from capillary_adobe.adobe import Delivery
 from capillary_adobe.adobe.batch_lane import BatchLane
@@ -23,13 +22,11 @@ from capillary_adobe.adobe.token import shared_token
 from capillary_adobe.adobe.verdict import VerdictReader
 from capillary_adobe.adobe.verdict_owners import ProfileOwner
 from capillary_adobe.lake import Lake
-from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
-from capillary_adobe.object_store import ObjectStoreError, is_s3, s3_client
+from capillary_adobe.landing import LandingStore, open_landing_store
 from capillary_adobe.pacing import AEP_PLATFORM
 from capillary_adobe.settings import (
     AdobeSettings,
     ProfileSettings,
-    S3Settings,
     StorageSettings,
     VerdictSettings,
     load,
@@ -42,11 +39,11 @@ _SHORT_TIMEOUT_SECONDS = 10.0
 _SHORT_BUDGET_SECONDS = 2.0
 
 
-class LandingResource(S3Resource):
+class LandingResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """The landing store; `url` replaces `LANDING_URL`.
 
-    What S3 is told in here replaces the `AWS_*` variables for a landing store in a bucket. The tables are reached by the
-    variables alone.
+    In a bucket it is reached by boto3 with the `AWS_*` variables, as the tables are. dagster-aws's `S3Resource` would bring
+    fields for addresses and keys, which no run may set, and 0.4 s to the start of each process, which a folder pays too.
     """
 
     url: str | None = None
@@ -57,34 +54,7 @@ class LandingResource(S3Resource):
         Raises:
             LandingError: the address is of a kind that is not supported, or S3 cannot be used as the environment says.
         """
-        url = self.url or load(StorageSettings).landing_url
-        try:
-            return open_landing_store(url, self.get_client() if is_s3(url) else None)
-        except ObjectStoreError as error:
-            raise LandingError(str(error)) from error
-
-    def get_client(self) -> Any:
-        """The client, addressing buckets as the store wants it, which dagster-aws's own leaves to chance.
-
-        Raises:
-            ObjectStoreError: the profile or the region is unusable.
-        """
-        given = {"endpoint_url": self.endpoint_url, "region": self.region_name}
-        return s3_client(
-            settings=load(S3Settings, **{name: value for name, value in given.items() if value is not None}),
-            attempts=self.max_attempts,
-            unsigned=self.use_unsigned_session,
-            use_ssl=self.use_ssl,
-            verify=self.verify,
-            profile_name=self.profile_name,
-            aws_access_key_id=self.aws_access_key_id,
-            aws_secret_access_key=self.aws_secret_access_key,
-            aws_session_token=self.aws_session_token,
-        )
-
-    def get_object_to_set_on_execution_context(self) -> Any:
-        """This resource, where dagster-aws's hands out a client, which a landing store in a folder has no use for."""
-        return self
+        return open_landing_store(self.url or load(StorageSettings).landing_url)
 
 
 class LakeResource(dg.ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]

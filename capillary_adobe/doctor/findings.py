@@ -18,7 +18,7 @@ from capillary_adobe.capillary.insights.places import PlaceError
 from capillary_adobe.capillary.insights.rules import RulesError
 from capillary_adobe.lake import LakeError
 from capillary_adobe.landing import LandingError
-from capillary_adobe.object_store import ObjectStoreError
+from capillary_adobe.s3_address import ObjectStoreError
 from capillary_adobe.settings import SettingsError
 from capillary_adobe.state import StateError
 from capillary_adobe.xdm.language.rule_model import MappingError

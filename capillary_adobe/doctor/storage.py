@@ -15,7 +15,8 @@ from capillary_adobe.doctor.findings import Verdict, fail, ok, split_cure, warn
 from capillary_adobe.lake import Lake
 from capillary_adobe.landing import LandingStore, open_landing_store
 from capillary_adobe.landing.store import LANE_FOLDERS
-from capillary_adobe.object_store import ObjectStoreError, S3Address, is_s3, keeps_what_is_there, s3_client
+from capillary_adobe.object_store import keeps_what_is_there, s3_client
+from capillary_adobe.s3_address import ObjectStoreError, S3Address, is_s3
 from capillary_adobe.settings import StorageSettings, load
 from capillary_adobe.state import State
 from capillary_adobe.tables import TABLES

@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from capillary_adobe.landing.store import LandingError, LandingUnavailable
-from capillary_adobe.object_store import S3Address, cure, may_pass, reason, status_of
+from capillary_adobe.object_store import cure, may_pass, reason, status_of
+from capillary_adobe.s3_address import S3Address
 
 BUFFER_BYTES: Final = 2**18
 # In a row without one byte; the client's own tries for each request come on top.

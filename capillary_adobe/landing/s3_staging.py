@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from capillary_adobe.landing.s3_reading import BUFFER_BYTES, S3Stream, opened
 from capillary_adobe.landing.store import LandingError
-from capillary_adobe.object_store import S3Address
+from capillary_adobe.s3_address import S3Address
 
 # Together at most AHEAD times IN_MEMORY_BYTES in memory and AHEAD times STAGED_BYTES on disk.
 AHEAD: Final = 16

@@ -26,7 +26,8 @@ from capillary_adobe.landing.store import (
     may_hold,
     taken_error,
 )
-from capillary_adobe.object_store import ObjectStoreError, S3Address, s3_client, status_of
+from capillary_adobe.object_store import s3_client, status_of
+from capillary_adobe.s3_address import ObjectStoreError, S3Address
 from capillary_adobe.settings import Lane
 
 # One request takes at most 5 GiB, and one that breaks begins anew: from here on in parts.

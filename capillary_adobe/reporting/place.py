@@ -9,10 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from capillary_adobe.lake import LakeError, LakeUnavailable
-from capillary_adobe.object_store import ObjectStoreError, S3Address, cure, is_s3, may_pass, reason, s3_client
+from capillary_adobe.s3_address import ObjectStoreError, S3Address, is_s3
 
 PAGE_NAME: Final = "delivery_report.html"
 _TYPE: Final = "text/html; charset=utf-8"
@@ -59,6 +57,11 @@ def write_file(target: Path, page: str) -> None:
 
 
 def _put(lake_url: str, page: str) -> str:
+    # Here, since boto3 takes 0.15 s that every process would pay.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from capillary_adobe.object_store import cure, may_pass, reason, s3_client
+
     try:
         address, client = S3Address.parse(lake_url, "LAKE_URL"), s3_client()
     except ObjectStoreError as error:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import warnings
+import subprocess
+import sys
 
 import dagster as dg
 import pytest
-from dagster_aws.s3 import S3Resource
 
 from capillary_adobe.defs.failures import told_plainly
-from capillary_adobe.defs.resources import LandingResource, default_resources
+from capillary_adobe.defs.resources import LandingResource
 from capillary_adobe.emulators.aep import RunningEmulator
 from capillary_adobe.landing import LandingError, LandingUnavailable
 from capillary_adobe.tables import QUARANTINE, RAW_EVENTS
 from capillary_adobe_tests.defs.installation import Installation, events
 from capillary_adobe_tests.defs.test_sensor import Operator, fresh, key, settled, today
-from capillary_adobe_tests.s3_servers import S3Server
 
 assert settled  # the sensor's fixture: objects are taken at once
 
@@ -44,44 +43,13 @@ def test_a_body_that_lies_aside_is_delivered_or_in_quarantine(
     assert len(events(emulator.base_url)) == 2
 
 
-def test_the_landing_store_is_a_resource_of_s3_that_a_folder_never_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bound to a step it is itself, and no client, which a folder has no use for and a mistyped profile would stop."""
-    landing = default_resources()["landing"]
-    assert isinstance(landing, S3Resource)
+def test_a_folder_never_asks_for_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder has no use for a client, and a mistyped profile would stop it; nor does a process load what S3 needs."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-
-    @dg.op
-    def look(landing: LandingResource) -> list[str]:
-        return landing.open().days("live")
-
-    @dg.job
-    def looking() -> None:
-        look()
-
-    folder = LandingResource(url="no/such/folder")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert looking.execute_in_process(resources={"landing": folder}).output_for_node("look") == []
-
-
-def test_the_resource_reaches_what_the_variables_name_and_what_is_set_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    S3Server("http://127.0.0.1:9").use(monkeypatch)
-    client = LandingResource().get_client()
-    assert (client.meta.endpoint_url, client.meta.region_name) == ("http://127.0.0.1:9", "us-east-1")
-    assert client.meta.config.s3["addressing_style"] == "path"
-    other = LandingResource(
-        endpoint_url="http://127.0.0.1:8",
-        region_name="eu-central-1",
-        max_attempts=2,
-        aws_access_key_id="another",
-        aws_secret_access_key="another-secret",
-    ).get_client()
-    assert (other.meta.endpoint_url, other.meta.region_name) == ("http://127.0.0.1:8", "eu-central-1")
-    assert other.meta.config.retries["total_max_attempts"] == 2
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    assert LandingResource().get_client().meta.config.s3["addressing_style"] == "virtual"
-    unsigned = LandingResource(use_unsigned_session=True).get_client()
-    assert "X-Amz-Signature" not in unsigned.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "a"})
+    assert LandingResource(url="no/such/folder").open().days("live") == []
+    loaded = "import sys, capillary_adobe.definitions; print(sorted({'boto3', 'dagster_aws'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_what_cannot_be_reached_is_told_plainly(monkeypatch: pytest.MonkeyPatch) -> None:

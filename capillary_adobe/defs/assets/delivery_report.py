@@ -17,11 +17,11 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import LakeResource, LandingResource, StateResource
 from capillary_adobe.defs.sent_log import sent_log
 from capillary_adobe.defs.shown import sample
-from capillary_adobe.object_store import is_s3
 from capillary_adobe.reporting.answers import Answer, answers
 from capillary_adobe.reporting.figures import DeliveryReport, draw_report
 from capillary_adobe.reporting.page import page, picture_address
 from capillary_adobe.reporting.place import write_beside
+from capillary_adobe.s3_address import is_s3
 from capillary_adobe.settings import ReportSettings, load
 from capillary_adobe.state import Outcome
 

@@ -19,7 +19,8 @@ from botocore.handlers import add_expect_header
 from capillary_adobe.landing.receiver.naming import Names
 from capillary_adobe.landing.receiver.outcome import Rhythm, Unwritten
 from capillary_adobe.landing.store import ASIDE, EVENTS, LandingError
-from capillary_adobe.object_store import S3Address, keeps_what_is_there, reason, s3_client, status_of
+from capillary_adobe.object_store import keeps_what_is_there, reason, s3_client, status_of
+from capillary_adobe.s3_address import S3Address
 from capillary_adobe.settings import ReceiverSettings
 
 _LINES: Final = ".jsonl"

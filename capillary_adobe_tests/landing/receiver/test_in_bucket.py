@@ -15,7 +15,7 @@ import pytest
 from capillary_adobe.landing import LandingError, LandingStore, open_landing_store
 from capillary_adobe.landing.receiver.committer import open_committer
 from capillary_adobe.landing.receiver.outcome import NotLanded
-from capillary_adobe.object_store import ObjectStoreError
+from capillary_adobe.s3_address import ObjectStoreError
 from capillary_adobe.settings import ReceiverSettings
 from capillary_adobe_tests.landing.receiver.landed import (
     Watched,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from capillary_adobe.capillary.insights.places.folder import FolderPlace
 from capillary_adobe.capillary.insights.places.place import Place, PlaceError
-from capillary_adobe.object_store import is_s3
+from capillary_adobe.s3_address import is_s3
 from capillary_adobe.settings import InsightsSettings
 
 

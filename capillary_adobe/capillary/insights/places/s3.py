@@ -25,7 +25,8 @@ from capillary_adobe.capillary.insights.places.place import (
     is_left_out,
     store,
 )
-from capillary_adobe.object_store import ObjectStoreError, S3Address, cure, may_pass, reason, s3_client, status_of
+from capillary_adobe.object_store import cure, may_pass, reason, s3_client, status_of
+from capillary_adobe.s3_address import ObjectStoreError, S3Address
 
 _GONE: Final = 404
 _REPLACED: Final = 412
