@@ -77,6 +77,23 @@ def test_progress_is_told(state: State, scripted: StartInlet) -> None:
     assert len(told) == counts.requests > 1
 
 
+def test_whoever_stops_a_run_between_two_requests_waits_for_no_repeats(state: State, scripted: StartInlet) -> None:
+    """The interrupt reaches the main thread, which may be telling how far it is, while other connections try again."""
+
+    def stop(_: str) -> None:
+        raise KeyboardInterrupt
+
+    together = once_together(2)
+    inlet = scripted(together(take_all), together(status(503)), otherwise=status(503))
+    settings = settings_for(inlet.environment, connections=2, retry_budget_seconds=20, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        Delivery(settings, state).deliver(work(entities(200, padding=500)), stop)
+    assert len(inlet.asked) <= 3
+    inlet.otherwise = take_all
+    deliver(settings, state, entities(200, padding=500))
+    assert set(inlet.taken.values()) == {1}
+
+
 def test_nothing_to_send_asks_for_nothing(state: State, scripted: StartInlet) -> None:
     inlet = scripted()
     counts = deliver(settings_for(inlet.environment), state, entities(0))
