@@ -21,6 +21,7 @@ from capillary_adobe.defs.resources import StateResource
 from capillary_adobe.defs.runs import ACTIVE, LONGEST_RUN_SECONDS
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.looking_up import LookUps
+from capillary_adobe.profile_making import MOST_DUE
 from capillary_adobe.settings import ProfileSettings, load
 from capillary_adobe.state import Paces, State
 from capillary_adobe.state.customers import Customers
@@ -82,18 +83,29 @@ def _resting(instance: dg.DagsterInstance, job: str, now_ms: int) -> str:
     return ""
 
 
+def _just_ended(instance: dg.DagsterInstance, now_ms: int) -> bool:
+    latest = instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB), limit=1)
+    return bool(latest) and now_ms / 1000 < (latest[0].end_time or 0) + load(ProfileSettings).spacing_seconds
+
+
 def _came_to_nothing(record: dg.RunRecord) -> bool:
     run = record.dagster_run
     return run.status is dg.DagsterRunStatus.FAILURE or REFUSED_TAG in run.tags
 
 
 def _may_send(instance: dg.DagsterInstance, state: State, now_ms: int) -> bool:
-    """Whether a run may send profiles: delivery is not paused, AEP not known to be down, and nothing speaks against a run."""
+    """Whether a run may send profiles: delivery is not paused, AEP not known to be down, and nothing speaks against a run.
+
+    The next one comes no sooner than PROFILE_SPACING_SECONDS after the last, unless that could not take all: most profiles that
+    are due soon are of customers who have just had one, and a run of the day keeps the day's next micro-batch waiting for 8 s.
+    """
     if DeliveryPause(state).find() is not None:
         return False
     inlet = Paces(state).look(INLET, now_ms / 1000)
     down = inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000
-    return not down and not _resting(instance, REFRESH_JOB, now_ms)
+    if down or _resting(instance, REFRESH_JOB, now_ms):
+        return False
+    return Customers(state).are_due(MOST_DUE) or not _just_ended(instance, now_ms)
 
 
 def _due_look_ups(state: State) -> tuple[bool, str]:

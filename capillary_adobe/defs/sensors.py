@@ -145,6 +145,8 @@ def _request(batch: MicroBatch) -> dg.RunRequest:
         tags={
             LANE_TAG: batch.lane,
             BATCH_TAG: batch.batch_id,
+            # Of the runs that wait for one day, one goes at a time; live events come before profiles and verdicts.
+            **({"dagster/priority": "1"} if batch.lane == "live" else {}),
             "dagster/max_retries": "0",
             "dagster/max_runtime": str(LONGEST_RUN_SECONDS),
         },

@@ -225,6 +225,12 @@ class Customers:
         with self._state.read() as connection:
             return CustomerCounts(*(connection.scalar(one) or 0 for one in (number, number.where(is_due))))
 
+    def are_due(self, at_least: int) -> bool:
+        """Whether so many customers wait for a new profile, or more; reads an index alone."""
+        some = sa.select(sa.literal(1)).select_from(customers).where(is_due).limit(at_least).subquery()
+        with self._state.read() as connection:
+            return (connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0) >= at_least
+
     def _rows(
         self,
         keys: Iterable[CustomerKey],

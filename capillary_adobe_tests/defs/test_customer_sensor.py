@@ -43,6 +43,23 @@ def test_a_profile_that_would_follow_too_soon_keeps_no_micro_batch_open_and_goes
     assert daemon.refresh() == []
 
 
+def test_profiles_of_one_run_after_the_other_wait_for_the_spacing(
+    installation: Installation, daemon: Daemon, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run of the day keeps its next micro-batch waiting."""
+    monkeypatch.setenv("PROFILE_SPACING_SECONDS", "0")
+    land(installation, "000001", sale(1))
+    installation.run(today(), until="customers")
+    assert daemon.refresh() == [REFRESH_JOB]
+    land(installation, "000002", sale(2))
+    installation.run(today(), until="customers")
+    monkeypatch.setenv("PROFILE_SPACING_SECONDS", "600")
+    assert daemon.refresh() == []
+    # More than one run takes are not kept waiting.
+    monkeypatch.setattr("capillary_adobe.defs.customer_sensor.MOST_DUE", 1)
+    assert daemon.refresh() == [REFRESH_JOB]
+
+
 def test_no_run_of_a_day_waits_for_look_ups(
     installation: Installation, daemon: Daemon, capillary: RunningCapillary, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,6 +178,7 @@ def test_counts_tell_how_many_there_are(state: State) -> None:
     customers.note_looked_up(keys_of(org, [1]), NOW)
     customers.note_looked_up(keys_of(org, [2]), LONG_AGO)
     assert customers.counts() == CustomerCounts(6, 4)
+    assert [customers.are_due(number) for number in (1, 4, 5)] == [True, True, False]
 
 
 @several
