@@ -3,7 +3,8 @@
 Run: `.venv/bin/python -m bench.backfill`; small: `--days 30 --before 60 --rate 2`. Everything runs in a folder of its own: a
 stand-in for AEP, the receiver, Dagster's webserver and daemon with all sensors. Small days of history lie in the landing
 store, as an import leaves them. Events are posted to the receiver at a steady rate, from before the backfill is launched
-through GraphQL until after its end; half-way the daemon is killed with SIGKILL and started again.
+through GraphQL until well after its end, when the tables hold as many days; half-way the daemon is killed with SIGKILL and
+started again.
 
 It fails if a day does not balance, an event of history or of the receiver is missing or accepted twice, or a day of history
 is not through. Latency is from the landing of an event to AEP's acknowledgement, as the balance tells it; events that
@@ -62,7 +63,14 @@ class Moments:
     began_ms: int = 0
     launched_ms: int = 0
     over_ms: int = 0
+    ended_ms: int = 0
     away: list[tuple[int, int]] = field(default_factory=list)
+
+    def place(self, ms: int) -> int:
+        """0 before the backfill, 1 beside it, 2 beside it and without a daemon, 3 after it."""
+        if any(began <= ms <= ended for began, ended in self.away):
+            return 2
+        return 0 if ms < self.launched_ms else 1 if ms <= self.over_ms else 3
 
 
 class _Killable(Stack):
@@ -137,6 +145,10 @@ def _run(around: Surroundings, days: Sequence[date], options: argparse.Namespace
                 "all days through", lambda: _through(state) == len(days) or _stopped(stack, state), _LONGEST_SECONDS
             )
             moments.over_ms = _now_ms()
+            _say(f"Live events alone for {options.before} s, beside tables of {len(days)} days")
+            until = time.monotonic() + options.before
+            stack.wait("time after the backfill", lambda: time.monotonic() > until, options.before + 60)
+            moments.ended_ms = _now_ms()
             taken = end()
         rest = _accounts(around)
         stack.wait("what has landed read", lambda: _at_rest(stack, rest), _REST_SECONDS)
@@ -205,7 +217,7 @@ def _figures(around: Surroundings, days: Sequence[date], each: int, moments: Mom
     entities = sum(one.entities["events"] for one in balances.values())
     if len(at_aep) != entities:
         faults.append(f"{entities} events were made, {len(at_aep)} are at AEP")
-    before, during, away = _latencies(Lake(around.settings["LAKE_URL"]), live, moments)
+    before, during, away, after = _latencies(Lake(around.settings["LAKE_URL"]), live, moments)
     return {
         "days": len(days),
         "events_of_history": len(days) * each,
@@ -217,8 +229,11 @@ def _figures(around: Surroundings, days: Sequence[date], each: int, moments: Mom
         "live_before": _quantiles(before),
         "live_during": _quantiles(during),
         "live_while_the_daemon_was_away": _quantiles(away),
+        "live_after": _quantiles(after),
         "ratio_p50": _ratio(before, during, 50),
         "ratio_p95": _ratio(before, during, 95),
+        "ratio_p50_to_after": _ratio(after, during, 50),
+        "ratio_p95_to_after": _ratio(after, during, 95),
         "load_of_the_machine": [round(one, 1) for one in os.getloadavg()],
         "faults": faults,
     }
@@ -233,19 +248,17 @@ def _ids_at(store: Path) -> Iterator[str]:
                 yield entity["_id"]
 
 
-def _latencies(lake: Lake, days: Sequence[str], moments: Moments) -> tuple[list[float], list[float], list[float]]:
-    """Seconds from landing to acknowledgement of live events that landed before, during, and without a daemon."""
-    found: tuple[list[float], list[float], list[float]] = ([], [], [])
+def _latencies(lake: Lake, days: Sequence[str], moments: Moments) -> list[list[float]]:
+    """Seconds from landing to acknowledgement of live events that landed before, during, without a daemon, and after."""
+    found: list[list[float]] = [[], [], [], []]
     for day in days:
         for batch in lake.read(INGESTION_STATUS, Slice(day), ["kind", "status", "landed_ms", "answered_ms"]):
             for kind, status, landed_ms, answered_ms in zip(
                 *(column.to_pylist() for column in batch.columns), strict=True
             ):
-                if kind != "events" or status != "accepted" or not moments.began_ms <= landed_ms <= moments.over_ms:
+                if kind != "events" or status != "accepted" or not moments.began_ms <= landed_ms <= moments.ended_ms:
                     continue
-                away = any(began <= landed_ms <= ended for began, ended in moments.away)
-                place = 2 if away else int(landed_ms >= moments.launched_ms)
-                found[place].append((answered_ms - landed_ms) / 1000)
+                found[moments.place(landed_ms)].append((answered_ms - landed_ms) / 1000)
     return found
 
 
@@ -304,7 +317,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=365, help="days of history")
     parser.add_argument("--events", type=int, default=300, help="lines of each")
     parser.add_argument("--rate", type=float, default=5.0, help="live events a second")
-    parser.add_argument("--before", type=float, default=180.0, help="seconds of live events alone")
+    parser.add_argument("--before", type=float, default=180.0, help="seconds of live events alone, before and after")
     parser.add_argument("--days-per-run", type=int, default=14, help="HISTORY_DAYS_PER_RUN")
     parser.add_argument("--batch-from", type=int, default=500, help="ADOBE_BATCH_FROM_ENTITIES")
     return parser.parse_args()
