@@ -53,10 +53,8 @@ class Machine:
         return self._running[name]
 
     def stop(self, *names: str) -> list[str]:
-        """Stop services, the last started first; those that were not at an end within TimeoutStopSec and had to be killed."""
-        return [
-            unit.path.stem for unit in reversed(_in_order([service(name) for name in names])) if not self._stop(unit)
-        ]
+        """Stop services, the last started first; the processes that were not at an end within TimeoutStopSec."""
+        return [left for unit in reversed(_in_order([service(name) for name in names])) for left in self._stop(unit)]
 
     def log(self, name: str) -> str:
         """What a service has said."""
@@ -81,17 +79,18 @@ class Machine:
                 self._command(line), env=environment, cwd=self._root, capture_output=True, timeout=seconds, check=True
             )
 
-    def _stop(self, unit: Unit) -> bool:
+    def _stop(self, unit: Unit) -> list[str]:
         process = self._running[unit.path.stem]
         everything = _family(process)
         whole = (unit.lines["KillMode"] or ["control-group"])[0] == "control-group"
         _signal(everything if whole else [process], signal.Signals[unit.one("KillSignal")])
         _, left = psutil.wait_procs(everything, float(unit.one("TimeoutStopSec")))
         at_work = [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        told = [f"{unit.path.stem}: {_told(one)}" for one in at_work]
         _signal(at_work, signal.SIGKILL)
         process.wait()
         del self._running[unit.path.stem]
-        return not at_work
+        return told
 
     def _command(self, line: str) -> list[str]:
         return shlex.split(here(line, self._elsewhere))
@@ -113,6 +112,12 @@ def _family(process: psutil.Popen) -> list[psutil.Process]:
             if os.getsid(one.pid) == process.pid:
                 found.append(one)
     return found
+
+
+def _told(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return f"{process.ppid()} > {process.pid} {process.status()} {shlex.join(process.cmdline())[-300:]}"
+    return "gone meanwhile"
 
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
