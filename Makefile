@@ -15,11 +15,12 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 run: .venv/installed-to-run ## start everything on this machine and say where it is
 	@exec $(BIN)/capillary-adobe demo
 
-# More than a small machine has cores: many tests wait for a server most of their time. One file stays with one worker.
+# More than a small machine has cores: many tests wait for a server most of their time. One file stays with one worker, and
+# files in their order: the longest have the fewest tests, and once met each other at the end, seven programs a core.
 WORKERS ?= 3
 
 test: .venv/installed-to-develop ## the tests; `make test WORKERS=0` runs one after another
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-to-develop ## style, format and types
 	@$(BIN)/ruff check
