@@ -16,7 +16,7 @@ from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, StateResource
 from capillary_adobe.defs.schema_guard import guard_in_force
-from capillary_adobe.defs.shown import counts
+from capillary_adobe.defs.shown import counts, state_table_metadata
 from capillary_adobe.environment import adobe_settings, tenant_settings
 from capillary_adobe.erasing import Erased, Erasing, Render
 from capillary_adobe.erasure_orders import ErasureOrders
@@ -32,6 +32,7 @@ from capillary_adobe.settings import (
     load,
 )
 from capillary_adobe.state import Erasures, State
+from capillary_adobe.state.erasures import erasures as erasures_table
 from capillary_adobe.xdm.entities import EntityStage
 from capillary_adobe.xdm.language.rule_model import MappingError
 
@@ -42,6 +43,16 @@ SCHEDULE: Final = "erase_deleted"
 CHECK: Final = "deleted_customers_are_gone"
 
 
+_COLUMNS = {
+    "org_id": "Capillary organisation",
+    "customer_id": "The customer who was deleted",
+    "noted_ms": "When Capillary or a person told of it",
+    "redacted_ms": "When no current row of the tables held anything of the customer any more",
+    "erased_ms": "When nothing was found of the customer in the state database and the tables' files",
+    "order_id": "The work order that names the customer to AEP",
+}
+
+
 def build_erased_customers() -> dg.AssetsDefinition:
     """The asset; without partitions, since a customer's rows lie in any day."""
 
@@ -49,6 +60,7 @@ def build_erased_customers() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"deltalake", "python", "sql"},
+        metadata=state_table_metadata(erasures_table, _COLUMNS),
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(

@@ -12,7 +12,9 @@ from capillary_adobe.adobe.setup import Action, Plan
 from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
+from capillary_adobe.defs.shown import state_table_metadata
 from capillary_adobe.setting_up import demand_none_joins, open_setup
+from capillary_adobe.state.environment import environment
 
 NAME: Final = "adobe_environment"
 GROUP: Final = "environment"
@@ -33,6 +35,15 @@ class SetupConfig(dg.Config):
     )
 
 
+_COLUMNS = {
+    "org_id": "AEP's organisation",
+    "sandbox": "Its sandbox",
+    "name": "The variable that the value stands for",
+    "value": "Id of what was made in AEP",
+    "written_ms": "When it was recorded",
+}
+
+
 def build_adobe_environment() -> dg.AssetsDefinition:
     """The asset; without partitions, since a sandbox is set up once."""
 
@@ -40,6 +51,7 @@ def build_adobe_environment() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"adobe"},
+        metadata=state_table_metadata(environment, _COLUMNS),
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(

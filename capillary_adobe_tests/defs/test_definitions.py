@@ -51,19 +51,24 @@ GROUPS = {
     "closed_days": "closing",
     "delivery_report": "report",
 }
-TABLES = {*(table.name for table in LAKE_TABLES if table.name != "set_aside"), "customers", "stores", "programs"}
-# What lies in no table of its own: objects, files, verdicts, what is asked or found at another system.
+TABLES = {
+    *(table.name for table in LAKE_TABLES if table.name != "set_aside"),
+    "customers",
+    "stores",
+    "programs",
+    "history_files",
+    "customer_lookups",
+    "aep_verdict",
+    "erased_customers",
+    "adobe_environment",
+}
+# What lies in no table of its own: objects, verdicts, what is found at another system.
 NO_TABLES = {
     "landing",
-    "history_files",
     "capillary_delivery_log",
     "closed_days",
     "delivery_report",
-    "customer_lookups",
-    "aep_verdict",
     "schema_conformance",
-    "adobe_environment",
-    "erased_customers",
 }
 UNPARTITIONED = {
     "aep_verdict",

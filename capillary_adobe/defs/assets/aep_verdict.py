@@ -20,7 +20,7 @@ from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.history_checks import history_evaluations
 from capillary_adobe.defs.history_shown import come_through
 from capillary_adobe.defs.resources import AdobeResource, LakeResource, LandingResource, StateResource
-from capillary_adobe.defs.shown import counts
+from capillary_adobe.defs.shown import counts, state_table_metadata
 from capillary_adobe.environment import adobe_settings
 from capillary_adobe.lake import Lake, LakeError, Slice
 from capillary_adobe.landing import LandingStore
@@ -28,6 +28,7 @@ from capillary_adobe.mapping_in_force import in_force
 from capillary_adobe.outcomes import write_outcomes
 from capillary_adobe.settings import AdobeSettings, MappingSettings, load
 from capillary_adobe.state import DaysToSettle, HistoryDays, MicroBatches, Receipts, SentBatches, State
+from capillary_adobe.state.batches import read_batches
 from capillary_adobe.tables import INGESTION_STATUS
 from capillary_adobe.xdm.language.rule_lines import RuleLines
 
@@ -44,6 +45,15 @@ class _Moved:
     problem: DeliveryError | LakeError | None = None
 
 
+_COLUMNS = {
+    "aep_id": "Id of a failed batch at AEP",
+    "created_ms": "When AEP made it",
+    "read_ms": "When its records were read",
+    "records": "Records that failed in it",
+    "unmatched": "Those of them that are none of ours",
+}
+
+
 def build_aep_verdict() -> dg.AssetsDefinition:
     """The asset; without partitions, since AEP's failed batches know nothing of landing days."""
 
@@ -52,6 +62,7 @@ def build_aep_verdict() -> dg.AssetsDefinition:
         deps=[INGESTION_STATUS.name],
         group_name=GROUP,
         kinds={"adobe"},
+        metadata=state_table_metadata(read_batches, _COLUMNS),
         code_version="2",
         description=(
             "AEP answers before it validates. This reads its failed batches and the fate of our own batches, marks the "

@@ -14,12 +14,12 @@ from capillary_adobe.defs.checks import result
 from capillary_adobe.defs.delivery_numbers import quota_numbers
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.resources import StateResource
-from capillary_adobe.defs.shown import counts
+from capillary_adobe.defs.shown import counts, state_table_metadata
 from capillary_adobe.forgetting import forget_outdated
 from capillary_adobe.looking_up import Asked, LookUps
 from capillary_adobe.quotas import calls_of_minute
 from capillary_adobe.settings import LookupSettings, ProfileSettings, load
-from capillary_adobe.state.lookups import LookupCounts
+from capillary_adobe.state.lookups import LookupCounts, lookups
 
 NAME = "customer_lookups"
 GROUP = "customers"
@@ -30,6 +30,18 @@ OFF = (
 REFUSED_TAG = "capillary_adobe/refused"
 
 
+_COLUMNS = {
+    "kind": "Whether a customer or a bill is to be looked up",
+    "org_id": "Capillary organisation",
+    "key": "The customer's id, or type and id of the bill",
+    "customer_id": "Whom it is about",
+    "urgency": "0 for live events, which come first; 1 for others",
+    "wanted_ms": "When it was first asked for",
+    "due_ms": "Not asked before this moment: a pause after a failure, or another run is at it",
+    "attempts": "How often it came to nothing",
+}
+
+
 def build_customer_lookups() -> dg.AssetsDefinition:
     """The asset; without partitions, so that no micro-batch of a day ever waits for a run of it."""
 
@@ -37,6 +49,7 @@ def build_customer_lookups() -> dg.AssetsDefinition:
         name=NAME,
         group_name=GROUP,
         kinds={"python", "sql"},
+        metadata=state_table_metadata(lookups, _COLUMNS),
         code_version="1",
         check_specs=[
             dg.AssetCheckSpec(

@@ -22,13 +22,14 @@ from capillary_adobe.capillary.insights.unreadable import ExportInterrupted, Exp
 from capillary_adobe.defs.failures import told_plainly
 from capillary_adobe.defs.history_checks import file_claims, file_results
 from capillary_adobe.defs.resources import LandingResource, StateResource
-from capillary_adobe.defs.shown import counts, sample
+from capillary_adobe.defs.shown import counts, sample, state_table_metadata
 from capillary_adobe.history_checks import account_of_file
 from capillary_adobe.history_conditions import conditions
 from capillary_adobe.history_importing import HistoryImportError, Imported, ImportHindered, import_file
 from capillary_adobe.history_setup import ImportSetup
 from capillary_adobe.settings import InsightsSettings, SettingsError
 from capillary_adobe.state.history_files import HistoryFiles
+from capillary_adobe.state.history_files import history_files as history_files_table
 
 NAME = "history_files"
 GROUP = "history"
@@ -66,6 +67,20 @@ def partition_key(found: FoundFile) -> str:
     return f"{name} {datetime.fromtimestamp(found.changed_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
+_COLUMNS = {
+    "version": "SHA-256 of the file's bytes: a changed file is another version",
+    "name": "The file's name",
+    "place": "Where it was found",
+    "size": "Bytes",
+    "changed_ms": "When it was changed last, as its place tells",
+    "begun_ms": "When its import began",
+    "done_ms": "When its import was over",
+    "rows": "Rows that the reader counted",
+    "failed": "Why its import failed",
+    "landing": "Digest of the objects that landed",
+}
+
+
 def build_history_files() -> dg.AssetsDefinition:
     """The asset over the files that were found."""
 
@@ -74,6 +89,7 @@ def build_history_files() -> dg.AssetsDefinition:
         partitions_def=HISTORY_FILES,
         group_name=GROUP,
         kinds={"csv", "duckdb"},
+        metadata=state_table_metadata(history_files_table, _COLUMNS),
         code_version="1",
         check_specs=file_claims(NAME, HISTORY_FILES),
         description=(
