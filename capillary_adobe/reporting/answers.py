@@ -49,6 +49,7 @@ def _flowing(report: DeliveryReport) -> Answer:
     speed = report.latency
     if speed:
         so_far += f"; from landing to AEP p50 {seconds(speed['p50'] or 0)} s, p95 {seconds(speed['p95'] or 0)} s"
+        so_far += "" if report.latency_day == report.today.day else f" on {report.latency_day}"
     if waits.outages or errors:
         return _answer(question, "bad", "No.", [*why, so_far])
     if why:

@@ -162,9 +162,14 @@ class DeliveryReport:
 
     @property
     def latency(self) -> dict[str, float | None]:
-        """From landing to AEP's acknowledgement, seconds, of the newest day with an accepted event."""
-        found = [one.account.latency_seconds for one in self.days if one.account.latency_seconds.get("p50") is not None]
-        return found[-1] if found else {}
+        """From landing to AEP's acknowledgement, seconds, of `latency_day`."""
+        return next((one.account.latency_seconds for one in self.days if one.day == self.latency_day), {})
+
+    @property
+    def latency_day(self) -> str | None:
+        """The newest day with an accepted event."""
+        found = [one.day for one in self.days if one.account.latency_seconds.get("p50") is not None]
+        return found[-1] if found else None
 
 
 def draw_report(
