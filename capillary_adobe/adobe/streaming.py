@@ -104,12 +104,7 @@ class Streaming:
                         progress(f"{counts.sent} {self._dataset.words} sent in {counts.requests} requests")
                 return not book.stopped
 
-            try:
-                yield send
-            finally:
-                # A run may be stopped while its main thread is elsewhere: the pool waits for its connections, and those
-                # would repeat their requests for as long as the retry budget lasts.
-                self._stopping.set()
+            yield send
         book.close()
 
     def _send_all(self, packed: Iterator[list[Message]], book: _Book, pool: ThreadPoolExecutor) -> Iterator[None]:
