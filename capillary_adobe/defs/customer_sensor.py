@@ -69,10 +69,11 @@ def build_customer_sensor(*jobs: Any) -> dg.SensorDefinition:
     return customer_sensor
 
 
-def _resting(instance: dg.DagsterInstance, job: str, now_ms: int) -> str:
-    """In words, why no run of a job may start: one is at work, or the last ones failed; empty if one may.
+def _resting(instance: dg.DagsterInstance, job: str, now_ms: int, pause_seconds: float = 0) -> str:
+    """In words, why no run of a job may start; empty if one may.
 
-    Each failure in a row doubles the pause: a client without the right would else be refused every 15 s.
+    One is at work, the last ones failed, or one ended less than `pause_seconds` ago. Each failure in a row doubles the wait: a
+    client without the right would else be refused every 15 s.
     """
     latest = instance.get_run_records(dg.RunsFilter(job_name=job), limit=_LOOKED_AT)
     if active := [one.dagster_run.run_id for one in latest if one.dagster_run.status in ACTIVE]:
@@ -80,12 +81,9 @@ def _resting(instance: dg.DagsterInstance, job: str, now_ms: int) -> str:
     failed = list(takewhile(_came_to_nothing, latest))
     if failed and now_ms / 1000 < (failed[0].end_time or 0) + _SECONDS * 2 ** len(failed):
         return f"run {failed[0].dagster_run.run_id[:8]} of {job} came to nothing; it says why, and the next one waits"
+    if latest and now_ms / 1000 < (latest[0].end_time or 0) + pause_seconds:
+        return f"run {latest[0].dagster_run.run_id[:8]} of {job} has just ended"
     return ""
-
-
-def _just_ended(instance: dg.DagsterInstance, now_ms: int) -> bool:
-    latest = instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB), limit=1)
-    return bool(latest) and now_ms / 1000 < (latest[0].end_time or 0) + load(ProfileSettings).spacing_seconds
 
 
 def _came_to_nothing(record: dg.RunRecord) -> bool:
@@ -103,9 +101,8 @@ def _may_send(instance: dg.DagsterInstance, state: State, now_ms: int) -> bool:
         return False
     inlet = Paces(state).look(INLET, now_ms / 1000)
     down = inlet is not None and inlet.next_try is not None and inlet.next_try > now_ms / 1000
-    if down or _resting(instance, REFRESH_JOB, now_ms):
-        return False
-    return Customers(state).are_due(MOST_DUE) or not _just_ended(instance, now_ms)
+    pause = 0 if Customers(state).are_due(MOST_DUE) else load(ProfileSettings).spacing_seconds
+    return not down and not _resting(instance, REFRESH_JOB, now_ms, pause)
 
 
 def _due_look_ups(state: State) -> tuple[bool, str]:
